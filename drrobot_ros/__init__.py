@@ -1,0 +1,1 @@
+"""Live robot perception and control by differentiable rendering."""

@@ -1,0 +1,1 @@
+"""C++ kernels behind a plain C interface, and what builds and loads them."""

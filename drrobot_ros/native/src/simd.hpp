@@ -1,0 +1,131 @@
+// Vectors of floats on GCC/Clang vector extensions: one source, compiled once per instruction set.
+//
+//   vf, vi    LANES floats / 32-bit integers: 8 lanes, or 16 where the compiler has AVX-512
+//   Vec<N>    the same for an explicit number of lanes (a multiple of 4)
+//
+// Arithmetic, comparison and shifts are the plain operators. A comparison gives a vi whose lanes are
+// 0 or -1; `select` and `bits` take such masks.
+#pragma once
+#include <cstdint>
+#include <cstring>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+namespace drr {
+
+#if defined(__AVX512F__)
+constexpr int LANES = 16;
+#else
+constexpr int LANES = 8;
+#endif
+
+template <int N>
+struct Vec {
+    typedef float f __attribute__((vector_size(4 * N)));
+    typedef int32_t i __attribute__((vector_size(4 * N)));
+    typedef double d __attribute__((vector_size(8 * N)));
+    // The same types for memory without alignment; they may alias anything.
+    typedef float fu __attribute__((vector_size(4 * N), aligned(4), may_alias));
+    typedef int32_t iu __attribute__((vector_size(4 * N), aligned(4), may_alias));
+};
+
+using vf = Vec<LANES>::f;
+using vi = Vec<LANES>::i;
+using vd = Vec<LANES>::d;
+
+#define DRR_INLINE inline __attribute__((always_inline))
+
+DRR_INLINE vf splat(float x) { return x - vf{}; }
+DRR_INLINE vi splat_i(int32_t x) { return x - vi{}; }
+DRR_INLINE vf load(const float* p) { return *(const Vec<LANES>::fu*)p; }
+DRR_INLINE void store(float* p, vf x) { *(Vec<LANES>::fu*)p = x; }
+DRR_INLINE vi load_i(const int32_t* p) { return *(const Vec<LANES>::iu*)p; }
+DRR_INLINE void store_i(int32_t* p, vi x) { *(Vec<LANES>::iu*)p = x; }
+
+// 0, 1, 2, ... in the lanes.
+DRR_INLINE vf lane_index() {
+    vf r{};
+    for (int i = 0; i < LANES; ++i) r[i] = (float)i;
+    return r;
+}
+
+DRR_INLINE vf select(vi mask, vf a, vf b) { return mask ? a : b; }
+DRR_INLINE vi select_i(vi mask, vi a, vi b) { return mask ? a : b; }
+// a where the mask is set, else +0; also clears NaN and inf.
+DRR_INLINE vf keep(vi mask, vf a) { return (vf)((vi)a & mask); }
+
+// If one argument is NaN these give b: min(x, bound) and max(x, bound) are bounded for any x.
+DRR_INLINE vf min(vf a, vf b) { return a < b ? a : b; }
+DRR_INLINE vf max(vf a, vf b) { return a > b ? a : b; }
+DRR_INLINE vf abs(vf a) { return (vf)((vi)a & 0x7fffffff); }
+DRR_INLINE vi to_int(vf a) { return __builtin_convertvector(a, vi); }  // towards zero
+DRR_INLINE vf to_float(vi a) { return __builtin_convertvector(a, vf); }
+DRR_INLINE vd to_double(vf a) { return __builtin_convertvector(a, vd); }
+
+DRR_INLINE vf sqrt(vf a) {
+#if defined(__AVX512F__)
+    return (vf)_mm512_sqrt_ps((__m512)a);
+#elif defined(__AVX__)
+    return (vf)_mm256_sqrt_ps((__m256)a);
+#else
+    vf r{};
+    for (int i = 0; i < LANES; ++i) r[i] = __builtin_sqrtf(a[i]);
+    return r;
+#endif
+}
+
+// One bit per lane of a comparison's result, lane 0 lowest.
+DRR_INLINE uint32_t bits(vi mask) {
+#if defined(__AVX512DQ__)
+    return (uint32_t)_mm512_movepi32_mask((__m512i)mask);
+#elif defined(__AVX__)
+    return (uint32_t)_mm256_movemask_ps((__m256)mask);
+#elif defined(__SSE2__)
+    __m128 half[2];
+    std::memcpy(half, &mask, sizeof half);
+    return (uint32_t)(_mm_movemask_ps(half[0]) | (_mm_movemask_ps(half[1]) << 4));
+#else
+    uint32_t r = 0;
+    for (int i = 0; i < LANES; ++i) r |= (uint32_t)(mask[i] & 1) << i;
+    return r;
+#endif
+}
+DRR_INLINE bool any(vi mask) { return bits(mask) != 0; }
+
+// Sum of the lanes, always in the same order.
+DRR_INLINE float sum(vf a) {
+    float lane[LANES];
+    store(lane, a);
+    for (int n = LANES / 2; n > 0; n /= 2)
+        for (int i = 0; i < n; ++i) lane[i] += lane[i + n];
+    return lane[0];
+}
+
+// 2^x for -126 <= x <= 0 to 2e-7 relative; outside, a meaningless number.
+DRR_INLINE vf exp2_negative(vf x) {
+    vi n = to_int(x - 0.5f);
+    vf f = x - to_float(n);
+    vf p = 0.0013333558f * f + 0.0096181291f;
+    p = p * f + 0.0555041087f;
+    p = p * f + 0.2402265070f;
+    p = p * f + 0.6931471806f;
+    p = p * f + 1.0f;
+    return (vf)((vi)p + (n << 23));
+}
+
+// e^x to 3e-7 relative; x is bounded to +-87.
+DRR_INLINE vf exp(vf x) {
+    x = min(max(x, splat(-87.0f)), splat(87.0f)) * 1.44269504f;
+    vf shifted = x - 127.0f;  // the negative branch is exact enough for both signs
+    vi n = to_int(shifted - 0.5f) + 127;
+    vf f = x - to_float(n);
+    vf p = 0.0013333558f * f + 0.0096181291f;
+    p = p * f + 0.0555041087f;
+    p = p * f + 0.2402265070f;
+    p = p * f + 0.6931471806f;
+    p = p * f + 1.0f;
+    return (vf)((vi)p + (n << 23));
+}
+
+}  // namespace drr

@@ -102,30 +102,43 @@ DRR_INLINE float sum(vf a) {
     return lane[0];
 }
 
-// 2^x for -126 <= x <= 0 to 2e-7 relative; outside, a meaningless number.
-DRR_INLINE vf exp2_negative(vf x) {
-    vi n = to_int(x - 0.5f);
-    vf f = x - to_float(n);
-    vf p = 0.0013333558f * f + 0.0096181291f;
-    p = p * f + 0.0555041087f;
-    p = p * f + 0.2402265070f;
-    p = p * f + 0.6931471806f;
-    p = p * f + 1.0f;
-    return (vf)((vi)p + (n << 23));
+DRR_INLINE vf round_nearest(vf x) {
+#if defined(__AVX512F__)
+    return (vf)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#elif defined(__AVX__)
+    return (vf)_mm256_round_ps((__m256)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#else
+    return to_float(to_int(x + 16384.5f) - 16384);  // for |x| < 16384
+#endif
 }
 
-// e^x to 3e-7 relative; x is bounded to +-87.
-DRR_INLINE vf exp(vf x) {
-    x = min(max(x, splat(-87.0f)), splat(87.0f)) * 1.44269504f;
-    vf shifted = x - 127.0f;  // the negative branch is exact enough for both signs
-    vi n = to_int(shifted - 0.5f) + 127;
-    vf f = x - to_float(n);
-    vf p = 0.0013333558f * f + 0.0096181291f;
-    p = p * f + 0.0555041087f;
-    p = p * f + 0.2402265070f;
-    p = p * f + 0.6931471806f;
+// 2^x to 2e-7 relative for -126 <= x <= 126; outside, a meaningless number.
+DRR_INLINE vf exp2(vf x) {
+    vf n = round_nearest(x);
+    vf f = x - n;
+    vf p = 1.3398874e-3f * f + 9.6184373e-3f;
+    p = p * f + 5.5503325e-2f;
+    p = p * f + 2.4022648e-1f;
+    p = p * f + 6.9314720e-1f;
     p = p * f + 1.0f;
-    return (vf)((vi)p + (n << 23));
+    return (vf)((vi)p + (to_int(n) << 23));
+}
+
+// e^x to 1e-6 relative; x is bounded to +-87.
+DRR_INLINE vf exp(vf x) { return exp2(min(max(x, splat(-87.0f)), splat(87.0f)) * 1.44269504f); }
+
+// log2(x) to 1e-7 for positive normal x; elsewhere a meaningless number.
+DRR_INLINE vf log2(vf x) {
+    vi bits_of_x = (vi)x;
+    vi e = (bits_of_x - 0x3f3504f3) >> 23;  // so that the mantissa lies in [sqrt(1/2), sqrt(2))
+    vf m = (vf)(bits_of_x - (e << 23));
+    vf t = (m - 1.0f) / (m + 1.0f);
+    vf t2 = t * t;
+    vf p = 0.32059890f * t2 + 0.41219859f;
+    p = p * t2 + 0.57707802f;
+    p = p * t2 + 0.96179669f;
+    p = p * t2 + 2.88539008f;
+    return to_float(e) + t * p;
 }
 
 }  // namespace drr

@@ -5,6 +5,7 @@ standard library and a C++17 compiler are needed; nothing is compiled again unle
 or the compiler changed.
 """
 
+import fcntl
 import hashlib
 import os
 import platform
@@ -19,12 +20,15 @@ from pathlib import Path
 from drrobot_ros.errors import BackendError
 
 SOURCE_DIR = Path(__file__).parent / "src"
-FLAGS = "-O3 -std=c++17 -fPIC -ffast-math -fno-finite-math-only -fno-math-errno -pthread".split()
-WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi", "-Wno-unknown-pragmas"]
+FLAGS = ["-O3", "-std=c++17", "-fPIC", "-pthread"]
+# Rounding may differ from the source's order; NaN and infinity keep their meaning.
+FLAGS += ["-ffast-math", "-fno-finite-math-only"]
+# GCC 12 warns of its own vector headers.
+WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi", "-Wno-uninitialized", "-Wno-maybe-uninitialized"]
 X86_VARIANTS = {
     "baseline": [],
     "avx2": ["-mavx2", "-mfma"],
-    "avx512": "-mavx2 -mfma -mavx512f -mavx512vl -mavx512dq -mavx512bw".split(),
+    "avx512": ["-mavx2", "-mfma", "-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw"],
 }
 
 
@@ -95,47 +99,46 @@ def build(verbose: bool = False) -> list[Path]:
     Raises:
         BackendError: there is no C++ compiler, or it failed, or the folder cannot be written.
     """
-    stale = [isa for isa in variants() if not is_current(isa)]
-    if stale:
-        _compile(stale, verbose)
+    if not all(is_current(isa) for isa in variants()):
+        try:
+            library_dir().mkdir(parents=True, exist_ok=True)
+            with open(library_dir() / ".lock", "w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be building the same
+                _compile([isa for isa in variants() if not is_current(isa)], verbose)
+        except OSError as error:
+            raise BackendError(
+                f"cannot write the compiled kernels to {library_dir()}: {error}; "
+                "set DRROBOT_NATIVE_DIR to a folder that can be written"
+            ) from error
     return [library_path(isa) for isa in variants()]
 
 
-def _compile(stale: list[str], verbose: bool) -> None:
+def _compile(isas: list[str], verbose: bool) -> None:
     compiler = find_compiler()
     if compiler is None:
         wanted = os.environ.get("CXX", "g++")
         raise BackendError(f"no C++ compiler ({wanted}) found; install one: apt-get install g++")
     sources = sorted(SOURCE_DIR.glob("*.cpp"))
-    try:
-        library_dir().mkdir(parents=True, exist_ok=True)
-        # Compiled elsewhere and moved into place, so that nobody ever loads half a library.
-        with tempfile.TemporaryDirectory(dir=library_dir(), prefix=".build") as folder:
-            jobs = [
-                (isa, src, Path(folder) / f"{isa}_{src.stem}.o") for isa in stale for src in sources
-            ]
+    # Compiled elsewhere and moved into place, so that nobody ever loads half a library.
+    with tempfile.TemporaryDirectory(dir=library_dir(), prefix=".build") as folder:
+        jobs = [(isa, src, Path(folder) / f"{isa}_{src.stem}.o") for isa in isas for src in sources]
+        jobs.sort(key=lambda job: -job[1].stat().st_size)  # the long ones first
 
-            def compile_one(job: tuple[str, Path, Path]) -> None:
-                isa, source, output = job
-                define = [f'-DDRR_ISA="{isa}"']
-                flags = FLAGS + WARNINGS + variants()[isa] + define
-                _run([*compiler, *flags, "-c", str(source), "-o", str(output)], verbose)
+        def compile_one(job: tuple[str, Path, Path]) -> None:
+            isa, source, output = job
+            flags = [*FLAGS, *WARNINGS, *variants()[isa], f'-DDRR_ISA="{isa}"']
+            _run([*compiler, *flags, "-c", str(source), "-o", str(output)], verbose)
 
-            with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-                list(pool.map(compile_one, jobs))
-            for isa in stale:
-                objects = [str(out) for name, _, out in jobs if name == isa]
-                made = Path(folder) / library_path(isa).name
-                _run([*compiler, "-shared", "-pthread", *objects, "-o", str(made)], verbose)
-                stamp = library_path(isa).with_suffix(".hash")
-                stamp.unlink(missing_ok=True)
-                os.replace(made, library_path(isa))
-                stamp.write_text(fingerprint(variants()[isa]))
-    except OSError as error:
-        raise BackendError(
-            f"cannot write the compiled kernels to {library_dir()}: {error}; "
-            "set DRROBOT_NATIVE_DIR to a folder that can be written"
-        ) from error
+        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+            list(pool.map(compile_one, jobs))
+        for isa in isas:
+            objects = sorted(str(output) for name, _, output in jobs if name == isa)
+            made = Path(folder) / library_path(isa).name
+            _run([*compiler, "-shared", "-pthread", *objects, "-o", str(made)], verbose)
+            stamp = library_path(isa).with_suffix(".hash")
+            stamp.unlink(missing_ok=True)
+            os.replace(made, library_path(isa))
+            stamp.write_text(fingerprint(variants()[isa]))
 
 
 def _run(command: list[str], verbose: bool) -> None:

@@ -30,7 +30,7 @@ struct alignas(64) Splat {
     float A, B, C;   // 1/px^2, base-2 logarithm of the falloff
     float lo;        // log2(opacity)
     float kx;        // at height dy the ellipse u = MIN_U is centred at dx = kx * dy
-    float SA, E;     // and its half width squared is SA - E * dy^2
+    float SA, E;     // and its half width squared is SA - E * dy^2 (SA and ry a little enlarged)
     float dy_right;  // dy of its rightmost point; the leftmost point is opposite
     float ry;        // its half height, px
     float depth;     // camera z

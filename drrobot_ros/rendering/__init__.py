@@ -1,0 +1,1 @@
+"""Gaussian splatting: one signature, three backends."""

@@ -1,0 +1,226 @@
+"""Settings of the nodes, declared once (see :mod:`drrobot_ros.configuration`); imports no ROS."""
+
+import dataclasses
+import math
+from typing import Any, get_args, get_origin
+
+from drrobot_ros.configuration import setting, settings_of, validate
+from drrobot_ros.errors import InputError
+
+
+def check_tuples(config: Any) -> None:
+    """Check and convert the settings that are tuples of numbers or strings.
+
+    Raises:
+        InputError: an element of the wrong type, or not finite.
+    """
+    for item in settings_of(type(config)):
+        if get_origin(item.type) is not tuple:
+            continue
+        kind = get_args(item.type)[0]
+        values = tuple(getattr(config, item.name))
+        if kind is float:
+            if not all(isinstance(v, (int, float)) and math.isfinite(v) for v in values):
+                raise InputError(f"{item.name} must be finite numbers, got {list(values)}")
+            values = tuple(float(v) for v in values)
+        elif not all(isinstance(v, kind) for v in values):
+            raise InputError(f"{item.name} must be a list of {kind.__name__}, got {list(values)}")
+        object.__setattr__(config, item.name, values)
+
+
+def check_pose(name: str, numbers: tuple[float, ...], *, may_be_empty: bool) -> None:
+    """Raise an InputError unless the numbers can be a pose (see ``matrix_from_numbers``)."""
+    if not numbers and may_be_empty:
+        return
+    if len(numbers) not in (6, 7):
+        raise InputError(
+            f"{name} is x y z qx qy qz qw (7 numbers) or x y z roll pitch yaw (6 numbers), "
+            f"got {len(numbers)}: {list(numbers)}"
+        )
+    if len(numbers) == 7 and math.hypot(*numbers[3:]) < 1e-6:
+        raise InputError(f"{name} has a zero quaternion: {list(numbers)}")
+
+
+@dataclasses.dataclass(frozen=True)
+class PoseEstimatorSettings:
+    """Settings of the node ``pose_estimator``, without those of the tracker."""
+
+    robot: str = setting(
+        "",
+        "URDF or MJCF file, or menagerie name of the robot; empty: the topic robot_description",
+        read_only=True,
+    )
+    splats: str = setting(
+        "",
+        "file of the robot's Gaussians; empty: they are sampled on its visual meshes",
+        read_only=True,
+    )
+    splat_count: int = setting(
+        10000,
+        "Gaussians to sample when there is no splats file",
+        minimum=100,
+        maximum=1000000,
+        read_only=True,
+    )
+    package_paths: tuple[str, ...] = setting(
+        (), "folders in which package:// mesh paths are looked up, besides installed packages"
+    )
+    base_link: str = setting(
+        "", "link whose frame is the base frame; empty: the root of the model", read_only=True
+    )
+    base_frame: str = setting(
+        "", "name of the base frame on tf and in messages; empty: the base link's", read_only=True
+    )
+    joint_prefix: str = setting(
+        "", "what joint states put before the model's joint names", read_only=True
+    )
+    use_joint_states: str = setting(
+        "prior",
+        "how the topic joint_states is used: as a soft prior in every frame, for the start only, "
+        "or not at all",
+        choices=("prior", "start", "off"),
+    )
+    use_depth: bool = setting(
+        False, "subscribe to depth (aligned with image, same stamp)", read_only=True
+    )
+    use_mask: bool = setting(
+        False,
+        "subscribe to mask (mono8, 255 where the robot is, same stamp as image)",
+        read_only=True,
+    )
+    use_ignore_mask: bool = setting(
+        False,
+        "subscribe to ignore_mask (mono8, 255 where the image is not to be used, same stamp)",
+        read_only=True,
+    )
+    image_rectified: str = setting(
+        "auto",
+        "whether image is rectified: P of camera_info is used, else K; auto: unless the topic's "
+        "name says raw",
+        choices=("auto", "yes", "no"),
+        read_only=True,
+    )
+    initial_joint_positions: tuple[float, ...] = setting(
+        (),
+        "start, one number per position of the model [rad or m]; empty: joint_states, "
+        "or the model's neutral configuration",
+    )
+    initial_camera_pose: tuple[float, ...] = setting(
+        (),
+        "start: pose of the optical frame in the base frame, x y z qx qy qz qw or "
+        "x y z roll pitch yaw [m, rad]; empty: from tf",
+    )
+    publish_tf: bool = setting(True, "publish the camera pose on tf")
+    overlay_rate_hz: float = setting(
+        10.0, "most overlay images a second; 0: none", unit="Hz", minimum=0.0, maximum=1000.0
+    )
+    overlay_opacity: float = setting(
+        0.6, "opacity of the rendered robot on the overlay", minimum=0.0, maximum=1.0
+    )
+    stale_timeout_s: float = setting(
+        1.0, "without images for this long the state is STALE", unit="s", minimum=0.05, maximum=60.0
+    )
+    max_stamp_age_s: float = setting(
+        1.0,
+        "warn when images are older than this, by their stamps and the node's clock",
+        unit="s",
+        minimum=0.01,
+        maximum=1e6,
+    )
+    torch_threads: int = setting(
+        1, "threads of torch", minimum=1, maximum=256, read_only=True
+    )
+
+    def __post_init__(self) -> None:
+        validate(self)
+        check_tuples(self)
+        check_pose("initial_camera_pose", self.initial_camera_pose, may_be_empty=True)
+        if self.robot.endswith(".npz"):
+            raise InputError(
+                f"robot is {self.robot!r}; a file of Gaussians goes into the parameter splats, "
+                "robot is a URDF or MJCF file or a menagerie name"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class SimulatedRobotSettings:
+    """Settings of the node ``simulated_robot``."""
+
+    robot: str = setting(
+        "universal_robots_ur5e",
+        "URDF or MJCF file, or menagerie name of the robot",
+        read_only=True,
+    )
+    package_paths: tuple[str, ...] = setting(
+        (), "folders in which package:// mesh paths are looked up", read_only=True
+    )
+    base_link: str = setting(
+        "", "link whose frame is the base frame; empty: the root of the model", read_only=True
+    )
+    joint_prefix: str = setting(
+        "", "what joint states put before the model's joint names", read_only=True
+    )
+    rate_hz: float = setting(
+        30.0, "images a second", unit="Hz", minimum=0.1, maximum=200.0, read_only=True
+    )
+    joint_rate_hz: float = setting(
+        120.0, "joint states a second", unit="Hz", minimum=1.0, maximum=1000.0, read_only=True
+    )
+    width: int = setting(
+        320, "of the image", unit="px", minimum=16, maximum=4096, read_only=True
+    )
+    height: int = setting(
+        240, "of the image", unit="px", minimum=16, maximum=4096, read_only=True
+    )
+    vertical_fov_deg: float = setting(
+        45.0, "field of view", unit="deg", minimum=1.0, maximum=170.0, read_only=True
+    )
+    camera_pose: tuple[float, ...] = setting(
+        (),
+        "pose of the optical frame in the base frame, x y z qx qy qz qw or "
+        "x y z roll pitch yaw [m, rad]; empty: one that sees the whole robot",
+        read_only=True,
+    )
+    camera_frame: str = setting(
+        "camera_link", "frame of the camera's body; empty: no such frame on tf", read_only=True
+    )
+    optical_frame: str = setting(
+        "camera_optical_frame", "frame of the images", read_only=True
+    )
+    publish_depth: bool = setting(True, "render and publish depth", read_only=True)
+    publish_description: bool = setting(
+        True, "publish the robot's URDF, if it is one, on robot_description", read_only=True
+    )
+    motion: str = setting(
+        "sway",
+        "what the arm does without a trajectory: sway smoothly, or hold its start",
+        choices=("sway", "hold"),
+    )
+    motion_amplitude: float = setting(
+        0.35, "of the sway, at most half of a joint's range", unit="rad", minimum=0.0, maximum=3.0
+    )
+    motion_period_s: float = setting(
+        8.0, "of the slowest joint's sway", unit="s", minimum=0.5, maximum=1000.0
+    )
+    start_positions: tuple[float, ...] = setting(
+        (),
+        "start, one number per position of the model [rad or m]; empty: the model's home",
+        read_only=True,
+    )
+    encoder_bias_rad: float = setting(
+        0.0,
+        "standard deviation of the constant error of each encoder, drawn at the start",
+        unit="rad",
+        minimum=0.0,
+        maximum=1.0,
+        read_only=True,
+    )
+    encoder_noise_rad: float = setting(
+        0.0, "standard deviation of each reading", unit="rad", minimum=0.0, maximum=1.0
+    )
+    seed: int = setting(0, "of all that is random", minimum=0, maximum=2**31 - 1, read_only=True)
+
+    def __post_init__(self) -> None:
+        validate(self)
+        check_tuples(self)
+        check_pose("camera_pose", self.camera_pose, may_be_empty=True)

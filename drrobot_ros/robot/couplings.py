@@ -21,8 +21,14 @@ class Coupling:
     offset: float
 
 
-def couplings_of(m: Any) -> dict[int, Coupling]:
-    """Return the coupling of every joint id that follows another; leaders are independent."""
+def couplings_of(m: Any, *, first_follows: bool = False) -> dict[int, Coupling]:
+    """Return the coupling of every joint id that follows another; leaders are independent.
+
+    Args:
+        m: compiled MuJoCo model.
+        first_follows: true if an equality's first joint is always the one that follows, as in
+            models made from URDF, where ``<mimic>`` says which.
+    """
     import mujoco
 
     scalar = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
@@ -37,7 +43,7 @@ def couplings_of(m: Any) -> dict[int, Coupling]:
         ref_a, ref_b = m.qpos0[m.jnt_qposadr[first]], m.qpos0[m.jnt_qposadr[second]]
         offset = ref_a + constant - slope * ref_b
         follower, coupling = first, Coupling(second, float(slope), float(offset))
-        if first < second and slope != 0:
+        if first < second and slope != 0 and not first_follows:
             follower, coupling = second, Coupling(first, 1 / float(slope), -float(offset / slope))
         _add(followers, follower, coupling)
     return followers

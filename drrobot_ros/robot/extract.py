@@ -92,6 +92,8 @@ def extract(
     m: Any,
     base_link: str | None = None,
     inertials: dict[str, tuple[float, np.ndarray, np.ndarray]] | None = None,
+    *,
+    first_follows: bool = False,
 ) -> Extraction:
     """Return the kinematic tree of a compiled MuJoCo model.
 
@@ -100,6 +102,7 @@ def extract(
         base_link: name of the body that is the base. It may be any body that does not move in the
             world, or one that floats in the world alone: then its floating joint is left out.
         inertials: (mass, com, inertia) by link name, where the model's own are not the true ones.
+        first_follows: as in `couplings_of`.
 
     Raises:
         ModelError: the base is unknown or moves.
@@ -113,7 +116,7 @@ def extract(
     motions = {b: _motions_of(m, b, names[b]) for b in range(m.nbody)}
     path = _path_to_world(m, base, names, motions)
     rows = _order(m, path)
-    builder = _Builder(m, names, motions, path, inertials or {})
+    builder = _Builder(m, names, motions, path, inertials or {}, first_follows=first_follows)
     for body in rows:
         builder.add_body(body)
     return builder.finish()
@@ -189,13 +192,15 @@ class _Builder:
         motions: dict[int, list[_Motion]],
         path: list[int],
         inertials: dict[str, tuple[float, np.ndarray, np.ndarray]],
+        *,
+        first_follows: bool,
     ) -> None:
         self.m = m
         self.names = names
         self.motions = motions
         self.path = path
         self.inertials = inertials
-        self.couplings = couplings_of(m)
+        self.couplings = couplings_of(m, first_follows=first_follows)
         self.rows: list[dict[str, Any]] = []
         self.row_of_body: dict[int, int] = {}
         self.joints, self.joint_of_mj = self._independent_joints()

@@ -30,3 +30,12 @@ def inverse(T: np.ndarray) -> np.ndarray:
     result[:3, :3] = T[:3, :3].T
     result[:3, 3] = -T[:3, :3].T @ T[:3, 3]
     return result
+
+
+def matrix_to_quat(R: np.ndarray) -> np.ndarray:
+    """Return the unit wxyz quaternion [4] of a rotation [3, 3]."""
+    import torch
+
+    from drrobot_ros.geometry import so3
+
+    return so3.matrix_to_quat(torch.from_numpy(np.array(R, dtype=np.float64))).numpy()

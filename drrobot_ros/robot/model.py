@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drrobot_ros.errors import InputError, unknown_name
+from drrobot_ros.errors import InputError, ModelError, unknown_name
 from drrobot_ros.robot.configurations import ConfigurationSpace
 from drrobot_ros.robot.extract import Extraction, extract
 from drrobot_ros.robot.kinematics import Kinematics
 from drrobot_ros.robot.limits import effort_limits, position_limits
+from drrobot_ros.robot.sources import is_mjcf, read_text
 from drrobot_ros.robot.tree import Q_SIZE, KinematicTree
 from drrobot_ros.robot.visuals import Visual
 
@@ -82,12 +83,103 @@ class RobotModel:
         *,
         package_paths: Sequence[str | Path] = (),
         base_link: str | None = None,
+        missing_meshes: str = "error",
     ) -> "RobotModel":
-        """Load a robot from whatever `source` is."""
+        """Load a robot from whatever `source` is.
+
+        Args:
+            source: path of a URDF or MJCF file, a string of either, or the name of a robot of the
+                MuJoCo Menagerie.
+            package_paths: as in `from_urdf`.
+            base_link: link whose frame is the base frame.
+            missing_meshes: as in `from_urdf`.
+
+        Raises:
+            ModelError: as the loader of each format; a name that is none of them.
+        """
         text = str(source)
-        if "<" in text or Path(text).is_file():
+        if "<" not in text:
+            path = Path(text).expanduser()
+            if not path.is_file():
+                if path.suffix.lower() in (".xml", ".urdf", ".mjcf", ".xacro"):
+                    raise ModelError(f"no such file: {path}")
+                return cls.from_menagerie(text, base_link=base_link)
+            source, text = path, read_text(path)
+        if is_mjcf(text):
             return cls.from_mjcf(source, base_link=base_link)
-        return cls.from_menagerie(text, base_link=base_link)
+        options: dict[str, Any] = {
+            "package_paths": package_paths,
+            "base_link": base_link,
+            "missing_meshes": missing_meshes,
+        }
+        if isinstance(source, Path):
+            return cls.from_urdf(source, **options)
+        return cls.from_urdf_string(text, **options)
+
+    @classmethod
+    def from_urdf(
+        cls,
+        path: str | Path,
+        *,
+        package_paths: Sequence[str | Path] = (),
+        base_link: str | None = None,
+        missing_meshes: str = "error",
+    ) -> "RobotModel":
+        """Load a URDF file; xacro must have been expanded.
+
+        Args:
+            path: of the file.
+            package_paths: folders that hold, or are, the packages of ``package://`` names; after
+                them ROS_PACKAGE_PATH, AMENT_PREFIX_PATH and the folders above the file are tried.
+            base_link: link whose frame is the base frame, by default the root link.
+            missing_meshes: ``"error"``, or ``"skip"`` to warn and leave out what cannot be read.
+
+        Raises:
+            ModelError: the file is missing or no URDF, its links are no tree, a mesh is missing.
+        """
+        path = Path(path).expanduser()
+        return cls.from_urdf_string(
+            read_text(path),
+            directory=path.parent,
+            where=str(path),
+            package_paths=package_paths,
+            base_link=base_link,
+            missing_meshes=missing_meshes,
+        )
+
+    @classmethod
+    def from_urdf_string(
+        cls,
+        text: str,
+        *,
+        directory: str | Path | None = None,
+        where: str = "robot_description",
+        package_paths: Sequence[str | Path] = (),
+        base_link: str | None = None,
+        missing_meshes: str = "error",
+    ) -> "RobotModel":
+        """Load a string of URDF, such as ROS's ``robot_description``.
+
+        Args:
+            text: the URDF.
+            directory: where relative mesh names start, if anywhere.
+            where: what to call the text in errors.
+            package_paths: as in `from_urdf`.
+            base_link: as in `from_urdf`.
+            missing_meshes: as in `from_urdf`.
+
+        Raises:
+            ModelError: as `from_urdf`.
+        """
+        from drrobot_ros.robot.packages import FileFinder
+        from drrobot_ros.robot.urdf import parse_urdf
+        from drrobot_ros.robot.urdf_compile import compile_urdf, inertials_of, velocity_limits
+
+        urdf = parse_urdf(text, where)
+        finder = FileFinder(None if directory is None else Path(directory), package_paths)
+        m = compile_urdf(urdf, finder, missing_meshes)
+        parts = extract(m, base_link or urdf.root, inertials_of(urdf), first_follows=True)
+        return cls(urdf.name, m, parts, velocity_limits(urdf, parts.joints))
 
     @classmethod
     def from_mjcf(cls, source: str | Path, *, base_link: str | None = None) -> "RobotModel":

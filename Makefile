@@ -31,7 +31,7 @@ test-fast: setup
 lint: setup
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
-	@$(BIN)/pyright --warnings
+	@$(BIN)/pyright
 
 format: setup
 	@$(BIN)/ruff format

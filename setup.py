@@ -9,6 +9,7 @@ import os
 import sys
 import warnings
 import xml.etree.ElementTree
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -26,9 +27,9 @@ def manifest(tag: str) -> str:
     return (root.findtext(tag) or "").strip()
 
 
-def shared_files() -> list[tuple[str, list[str]]]:
+def shared_files() -> list[tuple[str, Sequence[str]]]:
     """Return the data files of the ROS package: index marker, manifest, launch, config, models."""
-    files = [
+    files: list[tuple[str, Sequence[str]]] = [
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),
     ]

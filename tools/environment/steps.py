@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import share
 import system
 from problems import SetupError, run_logged
 from stamps import fingerprint
@@ -39,7 +40,7 @@ def all_steps() -> list[Step]:
     wanted = [REQUIREMENTS / f"{name}.txt" for name in ("constraints", "runtime", "build", "dev")]
     wheels = REQUIREMENTS / "ros-jazzy.txt"
     ros = () if REAL_ROS else (wheels, HERE / "ros_wheels.py")
-    metadata = tuple(ROOT / name for name in ("setup.py", "setup.cfg", "package.xml"))
+    metadata = (ROOT / "setup.py", ROOT / "setup.cfg", ROOT / "package.xml", HERE / "share.py")
     steps = [
         Step("system", "system packages", (HERE / "system.py",), _system),
         Step("venv", "virtual environment .venv", (), _create_venv),
@@ -97,7 +98,7 @@ def _fit_wheels() -> None:
 
 def _interfaces(package: Path) -> None:
     advice = "the message definitions could not be compiled"
-    command = [PYTHON, HERE / "interfaces.py", package]
+    command: list[str | Path] = [PYTHON, HERE / "interfaces.py", package]
     if package.parent == STAND_INS:
         command.append("--unless-present")
     run_logged(command, LOGS / f"{package.name}.log", advice)
@@ -109,6 +110,7 @@ def _package() -> None:
     if not (ROOT / "setup.py").exists():
         raise SetupError("setup.py is missing: this is not a complete checkout")
     _pip("package", "--no-deps", "--no-build-isolation", "-e", ROOT)
+    share.link_into(VENV, ROOT)
 
 
 def _native() -> None:

@@ -144,7 +144,6 @@ class _Rasterize(torch.autograd.Function):
             ctx.handle.pointer,
             ctypes.byref(about),
             ctypes.c_void_p(image.data_ptr()),
-            ctypes.c_void_p(alpha.data_ptr()),
             ctypes.c_void_p(image_gradient.data_ptr()),
             ctypes.c_void_p(_address(alpha_gradient)),
             ctypes.byref(gradient),

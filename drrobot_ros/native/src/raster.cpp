@@ -102,8 +102,8 @@ void forward(const drr_raster_input& in, bool keep, Raster& raster, float* image
 }
 
 void backward(
-    const drr_raster_input& in, Raster& raster, const float* image, const float* alpha,
-    const float* image_gradient, const float* alpha_gradient, const drr_raster_gradient& out) {
+    const drr_raster_input& in, Raster& raster, const float* image, const float* image_gradient,
+    const float* alpha_gradient, const drr_raster_gradient& out) {
     raster.record_begin.assign(in.cameras + 1, 0);
     for (int c = 0; c < in.cameras; ++c)
         raster.record_begin[c + 1] = raster.record_begin[c] + raster.views[c].lists.n_entries;
@@ -121,7 +121,7 @@ void backward(
             });
         for_tiles(in, raster, [&](int c, int tile) {
             backward_tile(in, tile, chunk, raster.views[c], image + c * pixels * channels,
-                          alpha + c * pixels, image_gradient + c * pixels * channels,
+                          image_gradient + c * pixels * channels,
                           alpha_gradient ? alpha_gradient + c * pixels : nullptr, records(c));
         });
         if (out.colors && chunk < chunks - 1)
@@ -170,14 +170,13 @@ int32_t drr_raster_forward(
     return 0;
 }
 
-// Gradients of the inputs, from those of the image and (if not null) of alpha. in, image and alpha
-// are the forward pass's; the handle can be used again. Returns 0, or 1 without enough memory.
+// Gradients of the inputs, from those of the image and (if not null) of alpha. in and image are the
+// forward pass's; the handle can be used again. Returns 0, or 1 without enough memory.
 int32_t drr_raster_backward(
-    void* handle, const drr_raster_input* in, const float* image, const float* alpha,
-    const float* image_gradient, const float* alpha_gradient, const drr_raster_gradient* out) {
+    void* handle, const drr_raster_input* in, const float* image, const float* image_gradient,
+    const float* alpha_gradient, const drr_raster_gradient* out) {
     try {
-        drr::backward(
-            *in, *(drr::Raster*)handle, image, alpha, image_gradient, alpha_gradient, *out);
+        drr::backward(*in, *(drr::Raster*)handle, image, image_gradient, alpha_gradient, *out);
     } catch (const std::bad_alloc&) {
         return 1;
     }

@@ -2,8 +2,8 @@
 //
 //   project    per Gaussian: centre, conic, opacity, tiles touched      (projection.cpp)
 //   bin        depth sort once, front-to-back list per tile             (binning.cpp)
-//   forward    per tile: composite                                      (tiles.cpp)
-//   backward   per tile: front to back again, moments per slot          (tiles.cpp)
+//   forward    per tile: composite                                      (forward.cpp)
+//   backward   per tile: front to back again, moments per slot          (backward.cpp)
 //   gather     per Gaussian: sum of its slots in a fixed order, chain rule of the projection
 //                                                                       (projection.cpp)
 //
@@ -121,7 +121,6 @@ void forward_tile(
 // Writes the records of one tile; chunks after the first add to the moments.
 void backward_tile(
     const drr_raster_input& in, int tile, int chunk, const View& view, const float* image,
-    const float* alpha, const float* image_gradient, const float* alpha_gradient,
-    Record* records);
+    const float* image_gradient, const float* alpha_gradient, Record* records);
 
 }  // namespace drr

@@ -56,8 +56,24 @@ DRR_INLINE vi select_i(vi mask, vi a, vi b) { return mask ? a : b; }
 DRR_INLINE vf keep(vi mask, vf a) { return (vf)((vi)a & mask); }
 
 // If one argument is NaN these give b: min(x, bound) and max(x, bound) are bounded for any x.
-DRR_INLINE vf min(vf a, vf b) { return a < b ? a : b; }
-DRR_INLINE vf max(vf a, vf b) { return a > b ? a : b; }
+DRR_INLINE vf min(vf a, vf b) {
+#if defined(__AVX512F__)
+    return (vf)_mm512_min_ps((__m512)a, (__m512)b);
+#elif defined(__AVX__)
+    return (vf)_mm256_min_ps((__m256)a, (__m256)b);
+#else
+    return a < b ? a : b;
+#endif
+}
+DRR_INLINE vf max(vf a, vf b) {
+#if defined(__AVX512F__)
+    return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__AVX__)
+    return (vf)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+    return a > b ? a : b;
+#endif
+}
 DRR_INLINE vf abs(vf a) { return (vf)((vi)a & 0x7fffffff); }
 DRR_INLINE vi to_int(vf a) { return __builtin_convertvector(a, vi); }  // towards zero
 DRR_INLINE vf to_float(vi a) { return __builtin_convertvector(a, vf); }
@@ -72,6 +88,19 @@ DRR_INLINE vf sqrt(vf a) {
     vf r{};
     for (int i = 0; i < LANES; ++i) r[i] = __builtin_sqrtf(a[i]);
     return r;
+#endif
+}
+
+// 1 / a to 2e-7 relative, for normal a whose reciprocal is normal.
+DRR_INLINE vf reciprocal(vf a) {
+#if defined(__AVX512F__)
+    vf r = (vf)_mm512_rcp14_ps((__m512)a);
+    return r * (2.0f - a * r);
+#elif defined(__AVX__)
+    vf r = (vf)_mm256_rcp_ps((__m256)a);
+    return r * (2.0f - a * r);
+#else
+    return 1.0f / a;
 #endif
 }
 
@@ -112,14 +141,14 @@ DRR_INLINE vf round_nearest(vf x) {
 #endif
 }
 
-// 2^x to 2e-7 relative for -126 <= x <= 126; outside, a meaningless number.
+// 2^x to 1.5e-7 relative for -126 <= x <= 126; outside, a meaningless number.
 DRR_INLINE vf exp2(vf x) {
     vf n = round_nearest(x);
     vf f = x - n;
-    vf p = 1.3398874e-3f * f + 9.6184373e-3f;
-    p = p * f + 5.5503325e-2f;
-    p = p * f + 2.4022648e-1f;
-    p = p * f + 6.9314720e-1f;
+    vf p = 1.32546024e-3f * f + 9.67199918e-3f;
+    p = p * f + 5.55077932e-2f;
+    p = p * f + 2.40222319e-1f;
+    p = p * f + 6.93146930e-1f;
     p = p * f + 1.0f;
     return (vf)((vi)p + (to_int(n) << 23));
 }

@@ -94,8 +94,17 @@ DRR_INLINE vf lane_y() {
     for (int l = 0; l < LANES; ++l) r[l] = (float)(l / BLOCK_W) + 0.5f;
     return r;
 }
-DRR_INLINE float block_x(int b) { return (float)(b / 4 * BLOCK_W); }
-DRR_INLINE float block_y(int b) { return (float)(b % 4 * BLOCK_H); }
+// Corner of block b relative to that of its tile.
+struct BlockCorners {
+    float x[BLOCKS], y[BLOCKS];
+    constexpr BlockCorners() : x(), y() {
+        for (int b = 0; b < BLOCKS; ++b) {
+            x[b] = (float)(b / 4 * BLOCK_W);
+            y[b] = (float)(b % 4 * BLOCK_H);
+        }
+    }
+};
+constexpr BlockCorners BLOCK_CORNERS;
 
 // u at the pixels of a block, given dx and dy there.
 DRR_INLINE vf exponent(const Splat& s, vf dx, vf dy) {

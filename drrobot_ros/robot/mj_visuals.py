@@ -6,6 +6,7 @@ import numpy as np
 
 from drrobot_ros.robot import primitives
 from drrobot_ros.robot.mj_math import quat_to_matrix
+from drrobot_ros.robot.textures import bake_texture
 from drrobot_ros.robot.visuals import Visual
 
 _LAST_VISIBLE_GROUP = 2  # MuJoCo's viewers draw geom groups 0, 1 and 2
@@ -109,7 +110,8 @@ def _texture_of(m: Any, g: int) -> np.ndarray | None:
     width, height = int(m.tex_width[texture]), int(m.tex_height[texture])
     channels, start = int(m.tex_nchannel[texture]), int(m.tex_adr[texture])
     data = m.tex_data[start : start + width * height * channels].reshape(height, width, channels)
-    return data[..., :3].astype(np.float64) / 255
+    rgb = data[..., :3] if channels >= 3 else data[..., :1].repeat(3, axis=-1)
+    return rgb.astype(np.float32) / np.float32(255)
 
 
 def _bake(
@@ -127,22 +129,3 @@ def _bake(
     start = m.mesh_faceadr[mesh]
     uv_faces = m.mesh_facetexcoord[start : start + len(faces)]
     return bake_texture(vertices, faces, uv[uv_faces], texture)
-
-
-def bake_texture(
-    vertices: np.ndarray, faces: np.ndarray, corner_uv: np.ndarray, texture: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (vertices, faces, face_colors [F, 4]) with a texture baked into the faces.
-
-    Args:
-        vertices: [V, 3].
-        faces: [F, 3].
-        corner_uv: [F, 3, 2] texture coordinates of the corners, repeated outside 0 to 1.
-        texture: [H, W, 3], 0 to 1, first row at v = 0.
-    """
-    height, width = texture.shape[:2]
-    centre = corner_uv.mean(axis=1)
-    column = np.floor(centre[:, 0] * width).astype(np.int64) % width
-    row = np.floor(centre[:, 1] * height).astype(np.int64) % height
-    rgb = texture[row, column]
-    return vertices, faces, np.concatenate([rgb, np.ones((len(rgb), 1))], axis=1)

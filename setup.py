@@ -8,10 +8,10 @@ import importlib
 import os
 import sys
 import warnings
-import xml.etree.ElementTree
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from xml.etree import ElementTree
 
 from setuptools import Distribution, find_packages, setup
 from setuptools.command.build_py import build_py
@@ -23,7 +23,7 @@ SHARE = f"share/{NAME}"
 
 def manifest(tag: str) -> str:
     """Return the text of one element of package.xml."""
-    root = xml.etree.ElementTree.parse(ROOT / "package.xml").getroot()
+    root = ElementTree.parse(ROOT / "package.xml").getroot()
     return (root.findtext(tag) or "").strip()
 
 

@@ -72,13 +72,18 @@ def declared_dependencies(manifest: Path) -> set[str]:
         ("workspace", ["--base-paths", "src", "src/drrobot_ros/drrobot_msgs"]),
     ],
 )
-def test_colcon_sees_both_packages_and_no_stand_ins(tmp_path, folder, arguments):
+def test_colcon_sees_both_packages(tmp_path, folder, arguments):
     start = ROOT
     if folder == "workspace":
         (tmp_path / "src").mkdir()
         (tmp_path / "src" / "drrobot_ros").symlink_to(ROOT, target_is_directory=True)
         start = tmp_path
     assert colcon_list(start, *arguments, home=tmp_path) == {"drrobot_ros", "drrobot_msgs"}
+
+
+def test_colcon_does_not_see_the_stand_ins(tmp_path):
+    # Where ROS 2 is installed they would hide the real packages.
+    assert colcon_list(ROOT, "--base-paths", "tools", home=tmp_path) == set()
 
 
 def test_manifests_are_valid_and_agree():

@@ -30,9 +30,9 @@ class Coordinates:
     quaternions: tuple[tuple[int, int], ...]
 
     @classmethod
-    def of(cls, tree) -> "Coordinates":
-        """Read the coordinates of a kinematic tree."""
-        v_to_q = np.full(tree.nv, -1, np.int32)
+    def of(cls, tree, nq: int, nv: int) -> "Coordinates":
+        """Read the coordinates of a kinematic tree with nq positions and nv velocities."""
+        v_to_q = np.full(nv, -1, np.int32)
         quaternions: set[tuple[int, int]] = set()
         for kind, qi, vi in zip(tree.joint_type, tree.q_index, tree.v_index, strict=True):
             if qi < 0:
@@ -45,7 +45,7 @@ class Coordinates:
                 quaternions.add((int(qi) + 3, int(vi) + 3))
             else:
                 v_to_q[vi] = qi
-        return cls(int(tree.nq), int(tree.nv), v_to_q, tuple(sorted(quaternions)))
+        return cls(nq, nv, v_to_q, tuple(sorted(quaternions)))
 
     def integrate(self, q: Vector, velocity: Vector) -> Vector:
         """Return q moved by a velocity over one unit of time."""

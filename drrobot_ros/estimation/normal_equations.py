@@ -34,6 +34,8 @@ class _View(ctypes.Structure):
         ("cy", ctypes.c_float),
         ("near_plane", ctypes.c_float),
         ("eps2d", ctypes.c_float),
+        ("inset_px", ctypes.c_float),
+        ("cull", ctypes.c_float),
         ("camera_link", ctypes.c_int32),
         ("T_camera", ctypes.c_double * 16),
         ("twist_center", ctypes.c_double * 3),
@@ -112,6 +114,10 @@ class ImageTarget:
         blur_passes: how often the box blur is applied.
         camera_link: index of the link that carries the camera, -1: fixed to the base.
         eps2d: dilation of every splat on the image, px^2.
+        inset_px: splats move inward along their normals by this much on the image, because
+            dilation and overlap push the rendered contour outward; 0 renders them where they are.
+        cull: splats whose normal leaves the camera by more than this cosine are not drawn; 1 draws
+            all.
     """
 
     K: Matrix
@@ -133,6 +139,8 @@ class ImageTarget:
     blur_passes: int = 2
     camera_link: int = -1
     eps2d: float = 0.3
+    inset_px: float = 0.0
+    cull: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,13 +189,25 @@ class ImageModel:
     Args:
         tree: the robot's :class:`~drrobot_ros.robot.KinematicTree`.
         gaussians: a :class:`~drrobot_ros.splats.GaussianRobot` of the same links.
+        nq: number of joint positions.
+        nv: number of joint velocities.
     """
 
-    def __init__(self, tree: Any, gaussians: Any) -> None:
+    def __init__(self, tree: Any, gaussians: Any, nq: int, nv: int) -> None:
         self._lib = _functions()
-        self.nq, self.nv = int(tree.nq), int(tree.nv)
+        self.nq, self.nv = nq, nv
         self.n_links = len(tree.link_names)
-        arrays = tree.native_arrays()
+        arrays = [
+            tree.parent,
+            tree.joint_type,
+            tree.T_parent_joint,
+            tree.axis,
+            tree.T_joint_link,
+            tree.q_index,
+            tree.v_index,
+            tree.mimic_multiplier,
+            tree.mimic_offset,
+        ]
         self._tree = self._lib.drr_tree_create(
             self.n_links, self.nq, self.nv, *[_pointer(a) for a in arrays]
         )
@@ -197,6 +217,7 @@ class ImageModel:
             _f32(gaussians.scales),
             _f32(gaussians.opacities),
             _f32(gaussians.colors),
+            _f32(gaussians.normals),
             np.ascontiguousarray(np.asarray(gaussians.link_index), np.int32),
         ]
         self.count = len(parts[0])
@@ -265,33 +286,62 @@ class ImageModel:
         del keep
         return out
 
-    def score(
+    def region_scores(
         self,
         q: NDArray[np.float64],
         T_camera: NDArray[np.float64],
         target: ImageTarget,
-    ) -> list[Statistics]:
-        """Return the statistics of many hypotheses, q [n,nq] and T_camera [4,4] or [n,4,4]."""
+        cluster: NDArray[np.uint8],
+        palette: FloatImage,
+        band_px: int,
+    ) -> NDArray[np.float64]:
+        """Score hypotheses by the mutual information of rendered labels and seen colours.
+
+        A label is a colour of the robot's palette, or the band around the robot; the score is the
+        mutual information with the colour cluster of the pixel, times the number of pixels. It
+        needs neither mask nor light: unlike a mask made
+        from the current estimate, it does not confirm a wrong one.
+
+        Args:
+            q: joint positions [n, nq].
+            T_camera: camera pose [4,4], or one per hypothesis [n,4,4].
+            target: intrinsics, size and pixel weights; its images are not used.
+            cluster: colour cluster of every pixel [H,W].
+            palette: colours of the robot [m,3] 0..1.
+            band_px: width of the band, px.
+
+        Returns:
+            Scores [n]; higher is better.
+        """
         q = np.ascontiguousarray(q, np.float64)
         if q.ndim != 2 or q.shape[1] != self.nq:
             raise InputError(f"hypotheses must be [n, {self.nq}], got {list(q.shape)}")
         T = np.ascontiguousarray(T_camera, np.float64)
-        view, keep = self._view(T.reshape(-1, 4, 4)[0], target, None)
-        out = (Statistics * len(q))()
         each = T.ndim == 3
         if each and len(T) != len(q):
             raise InputError(f"{len(q)} joint hypotheses but {len(T)} camera hypotheses")
-        self._lib.drr_score(
+        cluster = np.ascontiguousarray(cluster, np.uint8)
+        if cluster.shape != (target.height, target.width):
+            raise InputError(f"cluster must be {[target.height, target.width]}")
+        palette = np.ascontiguousarray(palette, np.float32)
+        view, keep = self._view(T.reshape(-1, 4, 4)[0], target, None)
+        out = np.zeros(len(q))
+        self._lib.drr_region_scores(
             self._tree,
             self._splats,
             len(q),
             _pointer(q),
             _pointer(T) if each else None,
             ctypes.byref(view),
-            out,
+            cluster.ctypes.data,
+            int(cluster.max(initial=0)) + 1,
+            _pointer(palette),
+            len(palette),
+            band_px,
+            _pointer(out),
         )
         del keep
-        return list(out)
+        return out
 
     def _call(
         self,
@@ -359,6 +409,8 @@ class ImageModel:
             cy=K[1, 2],
             near_plane=0.01,
             eps2d=target.eps2d,
+            inset_px=target.inset_px,
+            cull=target.cull,
             camera_link=target.camera_link,
             T_camera=(ctypes.c_double * 16)(*np.asarray(T_camera, np.float64).ravel()),
             twist_center=(ctypes.c_double * 3)(*(np.zeros(3) if center is None else center)),
@@ -402,12 +454,14 @@ def _functions() -> ctypes.CDLL:
     ]
     lib.drr_tree_destroy.argtypes = [ctypes.c_void_p]
     lib.drr_splats_create.restype = ctypes.c_void_p
-    lib.drr_splats_create.argtypes = [ctypes.c_int32, ctypes.c_int32, *[_FLOAT] * 5, _INT]
+    lib.drr_splats_create.argtypes = [ctypes.c_int32, ctypes.c_int32, *[_FLOAT] * 6, _INT]
     lib.drr_splats_destroy.argtypes = [ctypes.c_void_p]
     pointer = ctypes.c_void_p
     lib.drr_evaluate.restype = ctypes.c_int32
     lib.drr_evaluate.argtypes = [pointer, pointer, _DOUBLE, *[pointer] * 2, _DOUBLE, _DOUBLE]
     lib.drr_evaluate.argtypes += [pointer, pointer]
-    lib.drr_score.restype = None
-    lib.drr_score.argtypes = [pointer, pointer, ctypes.c_int32, _DOUBLE, _DOUBLE, pointer, pointer]
+    lib.drr_region_scores.restype = None
+    lib.drr_region_scores.argtypes = [pointer, pointer, ctypes.c_int32, _DOUBLE, _DOUBLE, pointer]
+    lib.drr_region_scores.argtypes += [pointer, ctypes.c_int32, _FLOAT, ctypes.c_int32]
+    lib.drr_region_scores.argtypes += [ctypes.c_int32, _DOUBLE]
     return lib

@@ -126,6 +126,7 @@ void camera_twists(const Tree& tree, const drr_view& view, const drr_parameters&
 // Camera-frame centre and half-axes of a group, and what the projection makes of them.
 struct GroupProjection {
     f8 x, y, z, inv_z;
+    f8 away;  // cosine between the normal and the line of sight: positive faces away
     f8 M[9];
     f8 j00, j02, j11, j12;  // the projection's Jacobian
     f8 U[6];                // j * M
@@ -140,6 +141,16 @@ void project_group(const SplatGroup& g, const Pose& T, const drr_view& view, Gro
     o.x = R[0] * m0 + R[1] * m1 + R[2] * m2 + t[0];
     o.y = R[3] * m0 + R[4] * m1 + R[5] * m2 + t[1];
     o.z = R[6] * m0 + R[7] * m1 + R[8] * m2 + t[2];
+    const f8 n0 = load8(g.normal[0]), n1 = load8(g.normal[1]), n2 = load8(g.normal[2]);
+    const f8 nx = R[0] * n0 + R[1] * n1 + R[2] * n2;
+    const f8 ny = R[3] * n0 + R[4] * n1 + R[5] * n2;
+    const f8 nz = R[6] * n0 + R[7] * n1 + R[8] * n2;
+    o.away = (nx * o.x + ny * o.y + nz * o.z) / sqrt8(o.x * o.x + o.y * o.y + o.z * o.z);
+    // Constant per call: its change with depth is far below a pixel.
+    const f8 inset = view.inset_px / view.fx * max8(o.z, splat8(view.near_plane));
+    o.x -= inset * nx;
+    o.y -= inset * ny;
+    o.z -= inset * nz;
     f8 S[9];
     for (int i = 0; i < 9; ++i) S[i] = load8(g.shape[i]);
     for (int i = 0; i < 3; ++i)
@@ -187,7 +198,7 @@ void project(const Splats& splats, const drr_view& view, const std::vector<Pose>
             const int index = gi * GROUP + k;
             ws.rect[index] = {0, 0, 0, 0};
             const float op = opacity[k];
-            if (!(op >= ALPHA_MIN) || !(o.z[k] > view.near_plane)) continue;
+            if (!(op >= ALPHA_MIN) || !(o.z[k] > view.near_plane) || o.away[k] > view.cull) continue;
             p.reach = std::log(255.0f * op);
             const float extent = std::sqrt(2.0f * p.reach);
             const float rx = extent * std::sqrt(o.a[k]), ry = extent * std::sqrt(o.c[k]);
@@ -740,6 +751,68 @@ void evaluate(const Tree& tree, const Splats& splats, const double* q, const drr
     }
 }
 
+// Maximum over a square window, one axis at a time.
+void dilate(const std::vector<float>& in, std::vector<float>& out, int W, int H, int radius) {
+    static thread_local std::vector<float> rows;
+    rows.resize(in.size());
+    out.resize(in.size());
+    for (int y = 0; y < H; ++y)
+        for (int x = 0; x < W; ++x) {
+            float m = 0;
+            for (int k = std::max(0, x - radius); k <= std::min(W - 1, x + radius); ++k)
+                m = std::max(m, in[static_cast<size_t>(y) * W + k]);
+            rows[static_cast<size_t>(y) * W + x] = m;
+        }
+    for (int y = 0; y < H; ++y) {
+        float* to = &out[static_cast<size_t>(y) * W];
+        std::fill_n(to, W, 0.0f);
+        for (int k = std::max(0, y - radius); k <= std::min(H - 1, y + radius); ++k)
+            for (int x = 0; x < W; ++x) to[x] = std::max(to[x], rows[static_cast<size_t>(k) * W + x]);
+    }
+}
+
+double region_score(const drr_view& v, const std::vector<float>& rgb, const std::vector<float>& alpha,
+                    const uint8_t* cluster, int n_clusters, const float* palette, int n_palette,
+                    int band) {
+    static thread_local std::vector<float> wide;
+    dilate(alpha, wide, v.width, v.height, band);
+    const int labels = n_palette + 1;  // the last one: the band around the robot
+    std::vector<double> joint(static_cast<size_t>(labels) * n_clusters, 0.0);
+    for (size_t i = 0; i < alpha.size(); ++i) {
+        const float weight = v.weight ? v.weight[i] : 1.0f;
+        if (wide[i] <= 0.0f || weight <= 0.0f) continue;
+        const float a = alpha[i];
+        if (a > 0.0f) {
+            int best = 0;
+            float least = std::numeric_limits<float>::max();
+            for (int p = 0; p < n_palette; ++p) {
+                float d = 0;
+                for (int c = 0; c < 3; ++c) {
+                    const float e = rgb[3 * i + c] / a - palette[3 * p + c];
+                    d += e * e;
+                }
+                if (d < least) least = d, best = p;
+            }
+            joint[static_cast<size_t>(best) * n_clusters + cluster[i]] += weight * a;
+        }
+        joint[static_cast<size_t>(n_palette) * n_clusters + cluster[i]] += weight * (wide[i] - a);
+    }
+    double total = 0;
+    std::vector<double> by_label(labels, 0.0), by_cluster(n_clusters, 0.0);
+    for (int l = 0; l < labels; ++l)
+        for (int k = 0; k < n_clusters; ++k) {
+            const double x = joint[static_cast<size_t>(l) * n_clusters + k];
+            total += x, by_label[l] += x, by_cluster[k] += x;
+        }
+    double score = 0;
+    for (int l = 0; l < labels; ++l)
+        for (int k = 0; k < n_clusters; ++k) {
+            const double x = joint[static_cast<size_t>(l) * n_clusters + k];
+            if (x > 0) score += x * std::log(x * total / (by_label[l] * by_cluster[k]));
+        }
+    return score;
+}
+
 using Evaluate = void (*)(const Tree&, const Splats&, const double*, const drr_view&,
                           const drr_parameters&, bool, double*, double*, drr_statistics&,
                           const drr_images*, Workspace&);
@@ -777,17 +850,29 @@ int32_t drr_evaluate(const drr_tree* tree, const drr_splats* splats, const doubl
     return 0;
 }
 
-// Statistics of n hypotheses, q [n,nq] and T_camera [n,4,4] (null: the view's own), one a thread.
-void drr_score(const drr_tree* tree, const drr_splats* splats, int32_t n, const double* q,
-               const double* T_camera, const drr_view* view, drr_statistics* statistics) {
+// Scores n hypotheses by how well the rendered robot explains where which colour is seen: the mutual
+// information between the label of a pixel (a palette colour of the robot, or the band around it) and
+// its colour cluster, times the number of pixels. It needs no mask and no knowledge of the light.
+// q [n,nq], T_camera [n,4,4] (null: the view's own), cluster [H,W] < n_clusters, palette [m,3].
+void drr_region_scores(const drr_tree* tree, const drr_splats* splats, int32_t n, const double* q,
+                       const double* T_camera, const drr_view* view, const uint8_t* cluster,
+                       int32_t n_clusters, const float* palette, int32_t n_palette, int32_t band,
+                       double* scores) {
     const int nq = tree->tree.nq;
+    const size_t pixels = static_cast<size_t>(view->width) * view->height;
     drr::parallel_for(n, [&](int i, int) {
+        static thread_local std::vector<float> rgb, alpha;
+        rgb.resize(3 * pixels);
+        alpha.resize(pixels);
         drr_view own = *view;
         if (T_camera) std::memcpy(own.T_camera, T_camera + 16 * i, sizeof own.T_camera);
+        own.target = own.mask = own.depth = nullptr;
         const drr_parameters none = {0, nullptr, -1, 0.0f};
-        statistics[i] = drr_statistics{};
+        const drr_images images = {rgb.data(), alpha.data(), nullptr, nullptr};
+        drr_statistics statistics = {};
         drr::evaluate<1>(tree->tree, splats->splats, q + static_cast<size_t>(i) * nq, own, none, false,
-                         nullptr, nullptr, statistics[i], nullptr, drr::workspace());
+                         nullptr, nullptr, statistics, &images, drr::workspace());
+        scores[i] = drr::region_score(own, rgb, alpha, cluster, n_clusters, palette, n_palette, band);
     });
 }
 

@@ -17,6 +17,10 @@ struct drr_view {
     int32_t width, height;
     float fx, fy, cx, cy;
     float near_plane, eps2d;
+    float inset_px;             // splats move inward along their normals by this much on the image:
+                                // dilation and overlap push the rendered contour outward
+    float cull;                 // splats whose normal leaves the camera by more than this cosine are
+                                // not drawn; 1: all are drawn
     int32_t camera_link;        // the link that carries the camera, -1: fixed to the base
     double T_camera[16];        // T_base_camera, or T_link_camera
     double twist_center[3];     // camera frame, m: the camera twist turns about this point

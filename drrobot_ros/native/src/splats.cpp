@@ -5,10 +5,11 @@
 
 extern "C" {
 
-// means [n,3], quats [n,4] wxyz, scales [n,3], opacities [n], colors [n,3], link [n] (0..n_links-1).
+// means [n,3], quats [n,4] wxyz, scales [n,3], opacities [n], colors [n,3],
+// normals [n,3] (null: none), link [n] (0..n_links-1).
 drr_splats* drr_splats_create(int32_t n, int32_t n_links, const float* means, const float* quats,
                               const float* scales, const float* opacities, const float* colors,
-                              const int32_t* link) {
+                              const float* normals, const int32_t* link) {
     auto* handle = new drr_splats;
     drr::Splats& s = handle->splats;
     s.n_links = n_links;
@@ -37,6 +38,7 @@ drr_splats* drr_splats_create(int32_t n, int32_t n_links, const float* means, co
             for (int r = 0; r < 3; ++r) {
                 g.mean[r][lane] = means[3 * i + r];
                 g.color[r][lane] = colors[3 * i + r];
+                if (normals) g.normal[r][lane] = normals[3 * i + r];
                 for (int c = 0; c < 3; ++c)
                     g.shape[3 * r + c][lane] = R[3 * r + c] * scales[3 * i + c];
             }

@@ -11,6 +11,7 @@ struct SplatGroup {
     int32_t link;
     float mean[3][GROUP];   // link frame, m
     float shape[9][GROUP];  // R(quat) diag(scale), row-major, link frame, m
+    float normal[3][GROUP]; // unit, outward, link frame; 0 where a splat has none
     float opacity[GROUP];   // 0 in the padding
     float color[3][GROUP];
 };

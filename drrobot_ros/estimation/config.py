@@ -1,0 +1,89 @@
+"""Settings of the tracker, declared once for Python, the command line and ROS."""
+
+import dataclasses
+
+from drrobot_ros.configuration import setting, validate
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackerConfig:
+    """What the tracker estimates, at which resolution, and how far it trusts what."""
+
+    estimate_joints: bool = setting(True, "estimate joint positions")
+    estimate_camera: bool = setting(False, "estimate the camera pose as well")
+    fine_width: int = setting(
+        160, "image width of the finest pyramid level", unit="px", minimum=40, maximum=1280
+    )
+    iterations: int = setting(
+        4, "solver iterations per pyramid level while tracking", minimum=1, maximum=100
+    )
+    budget_ms: float = setting(
+        60.0, "time one image may take while tracking; 0: no limit", unit="ms", minimum=0.0
+    )
+    use_mask: bool = setting(
+        True, "use a given mask; without one the robot is segmented by its colours"
+    )
+    learn_background: bool = setting(
+        True, "learn the background behind the moving robot (the camera must stand still)"
+    )
+    use_color: bool = setting(True, "compare colours inside the robot")
+    use_depth: bool = setting(True, "compare depth where a depth image is given")
+    mask_sigma: float = setting(
+        0.25, "noise of the silhouette, in units of coverage", minimum=0.01, maximum=10.0
+    )
+    color_sigma: float = setting(0.15, "noise of a colour channel", minimum=0.005, maximum=10.0)
+    depth_sigma_m: float = setting(0.01, "noise of the depth image", unit="m", minimum=1e-4)
+    robust: float = setting(
+        1.5, "residuals beyond this many sigmas count linearly", minimum=0.1, maximum=100.0
+    )
+    image_weight: float = setting(
+        0.1,
+        "independent pixels per pixel: neighbours err together, so the image counts less",
+        minimum=1e-5,
+        maximum=1.0,
+    )
+    encoder_sigma_rad: float = setting(
+        0.0,
+        "noise of the given joint positions; 0: they only give the start",
+        unit="rad or m",
+        minimum=0.0,
+        maximum=10.0,
+    )
+    camera_sigma_m: float = setting(
+        0.0, "noise of the given camera position; 0: not used", unit="m", minimum=0.0
+    )
+    camera_sigma_rad: float = setting(
+        0.0, "noise of the given camera orientation; 0: not used", unit="rad", minimum=0.0
+    )
+    acceleration_sigma: float = setting(
+        8.0,
+        "joint acceleration expected between images: how far the motion prediction is trusted",
+        unit="rad/s^2 or m/s^2",
+        minimum=0.01,
+        maximum=1e4,
+    )
+    start_sigma_rad: float = setting(
+        0.2,
+        "how wrong the start may be; the first image is searched that far",
+        unit="rad or m",
+        minimum=0.0,
+        maximum=3.2,
+    )
+    search_hypotheses: int = setting(
+        2000, "hypotheses rendered when searching", minimum=0, maximum=1000000
+    )
+    uncertain_agreement: float = setting(
+        0.75,
+        "below this agreement of silhouette and image the estimate is uncertain",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    lost_agreement: float = setting(
+        0.55, "below this agreement the robot is lost", minimum=0.0, maximum=1.0
+    )
+    lost_after: int = setting(
+        10, "images in a row below the lost agreement before the state is lost", minimum=1
+    )
+
+    def __post_init__(self) -> None:
+        validate(self)

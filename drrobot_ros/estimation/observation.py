@@ -1,0 +1,94 @@
+"""What the tracker sees at one moment, and what it answers."""
+
+import dataclasses
+import enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drrobot_ros.errors import InputError
+from drrobot_ros.estimation.problem import StopReason
+from drrobot_ros.geometry.camera import PinholeCamera
+
+
+class TrackingState(enum.Enum):
+    """How far the estimate can be believed."""
+
+    TRACKING = "tracking"
+    UNCERTAIN = "uncertain"
+    LOST = "lost"
+
+
+@dataclasses.dataclass(frozen=True)
+class Observation:
+    """One image of the robot.
+
+    Attributes:
+        image: [H,W,3] uint8 RGB, rectified.
+        camera: its intrinsics; the size must be the image's.
+        stamp_s: when it was taken, s.
+        joint_positions: encoder readings [nq], NaN where unknown, or None.
+        depth_m: depth along the optical axis [H,W] m, 0 or NaN where unknown, or None.
+        mask: [H,W], true (or a probability 0..1) where the robot is seen, or None.
+        ignore_mask: [H,W], true where the image is to be ignored, or None.
+
+    Raises:
+        InputError: a plane of the wrong type or size.
+    """
+
+    image: NDArray[np.uint8]
+    camera: PinholeCamera
+    stamp_s: float
+    joint_positions: NDArray[np.float64] | None = None
+    depth_m: NDArray[np.float32] | None = None
+    mask: NDArray | None = None
+    ignore_mask: NDArray | None = None
+
+    def __post_init__(self) -> None:
+        size = (self.camera.height, self.camera.width)
+        if self.image.dtype != np.uint8 or self.image.shape != (*size, 3):
+            raise InputError(
+                f"image is {self.image.dtype} {list(self.image.shape)}; the camera says "
+                f"uint8 {[*size, 3]}"
+            )
+        for name in ("depth_m", "mask", "ignore_mask"):
+            plane = getattr(self, name)
+            if plane is not None and plane.shape != size:
+                raise InputError(f"{name} is {list(plane.shape)}; the image is {list(size)}")
+        if not np.isfinite(self.stamp_s):
+            raise InputError(f"stamp_s must be finite, got {self.stamp_s}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """What the tracker believes after an image.
+
+    Attributes:
+        stamp_s: of the image, s.
+        q: joint positions [nq], rad or m.
+        T_base_camera: camera pose [4,4].
+        covariance: of the free joint velocities, then the camera twist (v, w) [p,p].
+        q_std: standard deviation per velocity coordinate [nv]; 0 where held fixed.
+        camera_covariance: of the camera twist [6,6] in the camera's frame, m and rad; 0 if fixed.
+        residual: mean absolute colour error inside the robot, 0..1.
+        agreement: how far silhouette and image agree near the contour, 0..1.
+        visible: pixels of the finest level the robot covers.
+        iterations: evaluations of the normal equations.
+        stop_reason: why the solver stopped.
+        state: how far to believe it.
+        solve_time_s: time the tracker took, s.
+    """
+
+    stamp_s: float
+    q: NDArray[np.float64]
+    T_base_camera: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    q_std: NDArray[np.float64]
+    camera_covariance: NDArray[np.float64]
+    residual: float
+    agreement: float
+    visible: float
+    iterations: int
+    stop_reason: StopReason
+    state: TrackingState
+    solve_time_s: float

@@ -23,7 +23,10 @@ class _Topic:
     message: str = "ok"
     count: int = 0
     seen_s: float = 0.0
-    logged: set[str] = dataclasses.field(default_factory=set)
+    lasting: bool = False
+    unpublished: tuple[bytes, str] | None = None
+    announced: bool = False
+    logged: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 class Diagnostics:
@@ -49,7 +52,15 @@ class Diagnostics:
         """Set what is asked for level, message and values of the node as a whole."""
         self._summary = summary
 
-    def fault(self, topic: str, message: str, level: bytes = ERROR, cause: str = "") -> None:
+    def fault(
+        self,
+        topic: str,
+        message: str,
+        level: bytes = ERROR,
+        *,
+        cause: str = "",
+        lasting: bool = False,
+    ) -> None:
         """Note that something is wrong with a topic.
 
         Args:
@@ -58,31 +69,36 @@ class Diagnostics:
             level: WARN or ERROR.
             cause: what makes it the same fault as before, so that it is logged only once; the
                 message where none is given.
+            lasting: it stays until :meth:`good`; others are over when not seen for a while.
         """
         with self._lock:
             entry = self._topics.setdefault(topic, _Topic())
             entry.level, entry.message = level, message
             entry.count += 1
-            entry.seen_s = time.monotonic()
-            new = (cause or message) not in entry.logged
-            entry.logged.add(cause or message)
+            now = time.monotonic()
+            entry.seen_s, entry.lasting = now, lasting
+            entry.unpublished = (level, message)
+            # A fault that comes and goes with every frame is logged once too.
+            new = now - entry.logged.get(cause or message, -FAULT_LIFE_S) >= FAULT_LIFE_S
+            entry.logged[cause or message] = now
+            entry.announced |= new
         if new:
             text = f"{topic}: {message}"
             logger = self._node.get_logger()
-            (logger.warning if level == WARN else logger.error)(text)
+            # rclpy wants one severity per line of code.
+            if level == WARN:
+                logger.warning(text)
+            else:
+                logger.error(text)
 
     def good(self, topic: str) -> None:
-        """Note that a topic is well; says so in the log where it was not."""
+        """Note that a topic is well."""
         with self._lock:
             entry = self._topics.setdefault(topic, _Topic())
-            recovered = entry.level != OK
             entry.level, entry.message = OK, "ok"
-            entry.logged.clear()
-        if recovered:
-            self._node.get_logger().info(f"{topic}: ok again")
 
     def publish(self) -> None:
-        """Publish the status of everything."""
+        """Publish the status of everything; log what has been well for a while again."""
         array = DiagnosticArray()
         array.header.stamp = self._node.get_clock().now().to_msg()
         name = self._node.get_fully_qualified_name().lstrip("/")
@@ -90,14 +106,27 @@ class Diagnostics:
             level, message, values = self._summary()
             array.status.append(self._status(name, level, message, values))
         now = time.monotonic()
+        recovered = []
         with self._lock:
             for topic, entry in self._topics.items():
-                level, message = entry.level, entry.message
-                if level != OK and now - entry.seen_s > FAULT_LIFE_S:
-                    level, message = OK, f"ok; earlier: {message}"
+                level, message = self._current(entry, now)
+                if level == OK and entry.announced and now - entry.seen_s > 1.0:
+                    entry.announced = False
+                    recovered.append(topic)
                 values = {"faults": str(entry.count)}
                 array.status.append(self._status(f"{name}: {topic}", level, message, values))
         self._publisher.publish(array)
+        for topic in recovered:
+            self._node.get_logger().info(f"{topic}: ok again")
+
+    @staticmethod
+    def _current(entry: _Topic, now: float) -> tuple[bytes, str]:
+        unpublished, entry.unpublished = entry.unpublished, None
+        if entry.level == OK and unpublished is not None:  # shorter than the time between two
+            return unpublished
+        if entry.level != OK and not entry.lasting and now - entry.seen_s > FAULT_LIFE_S:
+            entry.level, entry.message = OK, "ok"
+        return entry.level, entry.message
 
     def _status(
         self, name: str, level: bytes, message: str, values: dict[str, str]

@@ -40,7 +40,9 @@ def image_to_rgb(message: Image) -> NDArray[np.uint8]:
     """
     encoding = message.encoding
     if encoding == "mono16":
-        return np.repeat((_pixels(message, np.dtype(np.uint16), 1) >> 8).astype(np.uint8), 3, axis=2)
+        return np.repeat(
+            (_pixels(message, np.dtype(np.uint16), 1) >> 8).astype(np.uint8), 3, axis=2
+        )
     if encoding in COLOR_ENCODINGS:
         channels, order = COLOR_ENCODINGS[encoding]
         pixels = _pixels(message, np.dtype(np.uint8), channels)

@@ -1,5 +1,6 @@
 """Joint states by name, and their history by stamp."""
 
+import threading
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
@@ -32,7 +33,9 @@ class JointNames:
         """Return the scalar joints of a :class:`~drrobot_ros.robot.RobotModel`."""
         starts = {name: int(model.joint_q_index(name)) for name in model.joint_names}
         ends = [*sorted(starts.values())[1:], model.nq]
-        size = {start: end - start for start, end in zip(sorted(starts.values()), ends, strict=True)}
+        size = {
+            start: end - start for start, end in zip(sorted(starts.values()), ends, strict=True)
+        }
         scalar = {name: start for name, start in starts.items() if size[start] == 1}
         return cls(scalar, model.nq, prefix)
 
@@ -85,6 +88,8 @@ def _finite(value: float) -> float:
 class JointHistory:
     """The last seconds of joint positions, joint by joint, to ask for any stamp.
 
+    Safe to use from any thread.
+
     Args:
         nq: length of q.
         keep_s: how far back a stamp may lie.
@@ -95,11 +100,13 @@ class JointHistory:
     def __init__(self, nq: int, keep_s: float = 2.0, hold_s: float = 0.2) -> None:
         self.nq, self.keep_s, self.hold_s = nq, keep_s, hold_s
         self._samples: list[deque[tuple[float, float, float]]] = [deque() for _ in range(nq)]
+        self._lock = threading.Lock()
 
     def clear(self) -> None:
         """Forget everything."""
-        for samples in self._samples:
-            samples.clear()
+        with self._lock:
+            for samples in self._samples:
+                samples.clear()
 
     def add(self, stamp_s: float, q: Vector, velocity: Vector) -> bool:
         """Add the finite values of a message; return True where its stamp had jumped back.
@@ -107,25 +114,28 @@ class JointHistory:
         A jump forgets what came before for the joints concerned.
         """
         jumped = False
-        for i in np.flatnonzero(np.isfinite(q)):
-            samples = self._samples[i]
-            if samples and stamp_s < samples[-1][0]:
-                samples.clear()
-                jumped = True
-            elif samples and stamp_s == samples[-1][0]:
-                samples.pop()
-            samples.append((stamp_s, float(q[i]), float(velocity[i])))
-            while samples[0][0] < stamp_s - self.keep_s:
-                samples.popleft()
+        with self._lock:
+            for i in np.flatnonzero(np.isfinite(q)):
+                samples = self._samples[i]
+                if samples and stamp_s < samples[-1][0]:
+                    samples.clear()
+                    jumped = True
+                elif samples and stamp_s == samples[-1][0]:
+                    samples.pop()
+                samples.append((stamp_s, float(q[i]), float(velocity[i])))
+                while samples[0][0] < stamp_s - self.keep_s:
+                    samples.popleft()
         return jumped
 
     def at(self, stamp_s: float) -> Vector:
         """Return positions [nq] at a stamp, NaN where none is near enough."""
-        return np.array([self._one(samples, stamp_s) for samples in self._samples])
+        with self._lock:
+            return np.array([self._one(samples, stamp_s) for samples in self._samples])
 
     def latest(self) -> Vector:
         """Return the newest value of every joint [nq], NaN where there was none."""
-        return np.array([s[-1][1] if s else np.nan for s in self._samples])
+        with self._lock:
+            return np.array([s[-1][1] if s else np.nan for s in self._samples])
 
     def _one(self, samples: Sequence[tuple[float, float, float]], stamp_s: float) -> float:
         if not samples:

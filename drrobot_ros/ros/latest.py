@@ -1,6 +1,7 @@
 """A one-slot buffer that keeps the newest item, and the one thread that works on it."""
 
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -76,4 +77,7 @@ class LatestWorker(Generic[Item]):
         try:
             call()
         except Exception as error:  # whatever it was, the next item deserves its chance
-            self._on_error(error)
+            try:
+                self._on_error(error)
+            except Exception:
+                traceback.print_exc()

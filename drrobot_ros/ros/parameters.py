@@ -84,6 +84,7 @@ class Parameters(Generic[Config]):
     Args:
         node: whose parameters they are.
         cls: a frozen dataclass, which may have others nested in it.
+        prefix: put before the names, e.g. ``"tracker."``.
         on_change: called with the new object after it is in place.
 
     Attributes:
@@ -94,20 +95,22 @@ class Parameters(Generic[Config]):
     """
 
     def __init__(
-        self, node: Node, cls: type[Config], on_change: Callable[[Config], None] | None = None
+        self,
+        node: Node,
+        cls: type[Config],
+        prefix: str = "",
+        on_change: Callable[[Config], None] | None = None,
     ) -> None:
-        self._node, self._cls, self._on_change = node, cls, on_change
-        self._settings = dict(nested_settings(cls))
+        self._node, self._cls, self._prefix, self._on_change = node, cls, prefix, on_change
+        self._settings = dict(nested_settings(cls, prefix))
         self._kinds = {name: parameter_type(item) for name, item in self._settings.items()}
         self._lock = threading.Lock()
         overrides = node._parameter_overrides  # rclpy has no public way to read them
         start = {name: self._start_value(overrides, name) for name in self._settings}
         self._values = start
-        self.config: Config = build(cls, start)
+        self.config: Config = build(cls, start, prefix)
         for name in self._settings:
             self._declare(name, start[name])
-        for text in misspelt(overrides, self._settings, node):
-            node.get_logger().warning(text)
         node.add_pre_set_parameters_callback(self._fit)
         node.add_on_set_parameters_callback(self._validate)
         node.add_post_set_parameters_callback(self._apply)
@@ -144,7 +147,7 @@ class Parameters(Generic[Config]):
 
     def _validate(self, parameters: list[Parameter]) -> SetParametersResult:
         try:
-            build(self._cls, self._candidate(parameters))
+            build(self._cls, self._candidate(parameters), self._prefix)
         except (InputError, TypeError, ValueError) as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
@@ -152,7 +155,7 @@ class Parameters(Generic[Config]):
     def _apply(self, parameters: list[Parameter]) -> None:
         with self._lock:
             self._values = self._candidate(parameters)
-            config = build(self._cls, self._values)
+            config = build(self._cls, self._values, self._prefix)
             changed = config != self.config
             self.config = config
         if changed and self._on_change is not None:
@@ -172,15 +175,23 @@ def build(cls: type[Config], values: dict[str, Any], prefix: str = "") -> Config
     return cls(**arguments)
 
 
-def misspelt(overrides: dict[str, Any], known: Any, node: Node) -> list[str]:
-    """Return a warning for every given parameter that nobody declared, naming the close ones."""
+def warn_of_unknown(node: Node) -> list[str]:
+    """Warn of every given parameter that nobody declared, naming the close ones.
+
+    Call it when everything is declared, subscriptions with ``qos_overrides`` too.
+
+    Returns:
+        The warnings.
+    """
+    known = list(node._parameters)
     warnings = []
-    for name in overrides:
-        if name in known or name.startswith("qos_overrides.") or node.has_parameter(name):
+    for name in node._parameter_overrides:
+        if name in known:
             continue
-        close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
         hint = f"; did you mean {', '.join(close)}?" if close else ""
         warnings.append(f"parameter {name!r} is not known and has no effect{hint}")
+        node.get_logger().warning(warnings[-1])
     return warnings
 
 

@@ -35,11 +35,9 @@ OUTPUT = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE, history=HistoryPolicy.KEEP_LAST, depth=5
 )
 #: /tf, as tf2_ros has it.
-TF = QoSProfile(
-    reliability=ReliabilityPolicy.RELIABLE, history=HistoryPolicy.KEEP_LAST, depth=100
-)
+TF = QoSProfile(reliability=ReliabilityPolicy.RELIABLE, history=HistoryPolicy.KEEP_LAST, depth=100)
 
 
 def overridable() -> QoSOverridingOptions:
-    """Return options that let ``qos_overrides.<topic>.<role>.<policy>`` in yaml change a profile."""
+    """Return options that let yaml change a profile: ``qos_overrides.<topic>.<role>.<policy>``."""
     return QoSOverridingOptions.with_default_policies()

@@ -127,9 +127,7 @@ class PoseEstimatorSettings:
         minimum=0.01,
         maximum=1e6,
     )
-    torch_threads: int = setting(
-        1, "threads of torch", minimum=1, maximum=256, read_only=True
-    )
+    torch_threads: int = setting(1, "threads of torch", minimum=1, maximum=256, read_only=True)
 
     def __post_init__(self) -> None:
         validate(self)
@@ -166,12 +164,8 @@ class SimulatedRobotSettings:
     joint_rate_hz: float = setting(
         120.0, "joint states a second", unit="Hz", minimum=1.0, maximum=1000.0, read_only=True
     )
-    width: int = setting(
-        320, "of the image", unit="px", minimum=16, maximum=4096, read_only=True
-    )
-    height: int = setting(
-        240, "of the image", unit="px", minimum=16, maximum=4096, read_only=True
-    )
+    width: int = setting(320, "of the image", unit="px", minimum=16, maximum=4096, read_only=True)
+    height: int = setting(240, "of the image", unit="px", minimum=16, maximum=4096, read_only=True)
     vertical_fov_deg: float = setting(
         45.0, "field of view", unit="deg", minimum=1.0, maximum=170.0, read_only=True
     )
@@ -184,9 +178,7 @@ class SimulatedRobotSettings:
     camera_frame: str = setting(
         "camera_link", "frame of the camera's body; empty: no such frame on tf", read_only=True
     )
-    optical_frame: str = setting(
-        "camera_optical_frame", "frame of the images", read_only=True
-    )
+    optical_frame: str = setting("camera_optical_frame", "frame of the images", read_only=True)
     publish_depth: bool = setting(True, "render and publish depth", read_only=True)
     publish_description: bool = setting(
         True, "publish the robot's URDF, if it is one, on robot_description", read_only=True

@@ -1,0 +1,30 @@
+"""What the pose estimator needs of the library, so that tests can put something else there."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Library:
+    """The parts of the library behind the node.
+
+    Attributes:
+        load_robot: (settings, description or None) -> (model, gaussians).
+        tracker: (model, gaussians, config) -> tracker.
+        config: the tracker's configuration class.
+        observation: class of what the tracker is given.
+    """
+
+    load_robot: Callable[..., tuple[Any, Any]]
+    tracker: Callable[..., Any]
+    config: type
+    observation: Callable[..., Any]
+
+
+def default_library() -> Library:
+    """Return the real parts."""
+    from drrobot_ros.estimation import Observation, Tracker, TrackerConfig
+    from drrobot_ros.ros.robots import load_robot
+
+    return Library(load_robot, Tracker, TrackerConfig, Observation)

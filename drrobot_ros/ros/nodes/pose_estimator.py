@@ -1,0 +1,217 @@
+"""The node ``pose_estimator``: images in, joint angles and camera pose out."""
+
+import sys
+from typing import Any
+
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from drrobot_msgs.msg import EstimatorStatus
+from drrobot_ros.ros import qos, tf
+from drrobot_ros.ros.conversions import stamp_to_ns
+from drrobot_ros.ros.diagnostics import ERROR, WARN, Diagnostics
+from drrobot_ros.ros.latest import LatestWorker
+from drrobot_ros.ros.library import Library, default_library
+from drrobot_ros.ros.outputs import Outputs
+from drrobot_ros.ros.parameters import Parameters, warn_of_unknown
+from drrobot_ros.ros.pipeline import FrameError, NotReadyError, Pipeline
+from drrobot_ros.ros.runner import run
+from drrobot_ros.ros.settings import PoseEstimatorSettings
+from drrobot_ros.ros.status import StatusBoard
+from drrobot_ros.ros.synchronizer import Frame, Synchronizer
+
+BELIEVED = (EstimatorStatus.TRACKING, EstimatorStatus.UNCERTAIN)
+
+
+class PoseEstimator(Node):
+    """Estimates joint angles and the camera pose of a robot from its image.
+
+    Subscribes: image, camera_info; robot_description unless the parameter robot is set;
+    joint_states, depth, mask, ignore_mask as the parameters say.
+    Publishes: ~/joint_states, ~/camera_pose, ~/overlay, ~/status, /tf, /diagnostics.
+    Service: ~/reset.
+
+    Callbacks only store; one worker thread looks at the newest frame.
+
+    Args:
+        library: the parts of the library behind the node; None: the real ones.
+
+    Raises:
+        InputError: a parameter's start value is not valid.
+    """
+
+    def __init__(self, library: Library | None = None, **kwargs: Any) -> None:
+        super().__init__("pose_estimator", **kwargs)
+        library = library or default_library()
+        self._settings = Parameters(self, PoseEstimatorSettings)
+        self._tracker_config = Parameters(self, library.config, "tracker.")
+        settings = self._settings.config
+        self._diagnostics = Diagnostics(self)
+        self._frames = tf.listen(self)
+        self._status = StatusBoard()
+        self._pipeline = Pipeline(
+            library=library,
+            settings=lambda: self._settings.config,
+            config=lambda: self._tracker_config.config,
+            diagnostics=self._diagnostics,
+            camera_from_tf=self._frames.lookup,
+            rectified=self._is_rectified(settings),
+        )
+        self._pipeline.expect_joint_states = lambda: self.count_publishers("joint_states") > 0
+        self._outputs = Outputs(self, self._frames, self._diagnostics)
+        options = {"qos_overriding_options": qos.overridable()}
+        self._status_publisher = self.create_publisher(
+            EstimatorStatus, "~/status", qos.OUTPUT, **options
+        )
+        self._worker = LatestWorker(self._work, self._failed, "solver")
+        self._subscribe(settings)
+        self.create_service(Trigger, "~/reset", self._reset)
+        self.create_timer(1.0, self._heartbeat)
+        self.create_timer(0.1, self._look_for_silence)
+        self._diagnostics.set_summary(
+            lambda: self._status.summary(self._worker.received, self._worker.dropped)
+        )
+        warn_of_unknown(self)
+        if settings.robot:
+            self._worker.run(lambda: self._load(None))
+
+    def _is_rectified(self, settings: PoseEstimatorSettings) -> bool:
+        if settings.image_rectified == "auto":
+            return "raw" not in self.resolve_topic_name("image").rsplit("/", 1)[-1]
+        return settings.image_rectified == "yes"
+
+    def _subscribe(self, settings: PoseEstimatorSettings) -> None:
+        options = {"qos_overriding_options": qos.overridable()}
+        extras = [n for n in ("depth", "mask", "ignore_mask") if getattr(settings, f"use_{n}")]
+        sync = Synchronizer(self._worker.put, extras)
+
+        def image(message: Image) -> None:
+            self._status.image_received()
+            sync.add_image(message, self.get_clock().now().nanoseconds)
+
+        self.create_subscription(Image, "image", image, qos.IMAGE_INPUT, **options)
+        self.create_subscription(
+            CameraInfo, "camera_info", sync.add_info, qos.IMAGE_INPUT, **options
+        )
+        for name in extras:
+            self.create_subscription(
+                Image,
+                name,
+                lambda message, name=name: sync.add_extra(name, message),
+                qos.IMAGE_INPUT,
+                **options,
+            )
+        self.create_subscription(
+            JointState, "joint_states", self._joint_state, qos.STREAM_INPUT, **options
+        )
+        if not settings.robot:
+            self._description = ""
+            self.create_subscription(
+                String, "robot_description", self._robot_description, qos.LATCHED, **options
+            )
+
+    def _joint_state(self, message: JointState) -> None:
+        if self._settings.config.use_joint_states != "off":
+            self._pipeline.add_joint_state(message)
+
+    def _robot_description(self, message: String) -> None:
+        if message.data != self._description:
+            self._description = message.data
+            self._worker.run(lambda: self._load(message.data))
+
+    def _load(self, description: str | None) -> None:
+        topic = "robot" if description is None else "robot_description"
+        try:
+            self._pipeline.load(description)
+        except Exception as error:  # whatever is wrong with it, another may come
+            self._diagnostics.fault(topic, f"cannot load the robot: {error}", lasting=True)
+            self._status.note(self._pipeline.load_problem)
+            return
+        model = self._pipeline.model
+        self._diagnostics.hardware_id = model.name
+        self._diagnostics.good(topic)
+        self._status.note("waiting for an image")
+        self.get_logger().info(
+            f"robot {model.name!r}: {len(model.joint_names)} joints, base frame "
+            f"{self._pipeline.base_frame!r}"
+        )
+
+    def _reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if self._pipeline.model is None:
+            response.success, response.message = False, self._pipeline.load_problem
+            return response
+        self._worker.run(self._pipeline.restart)
+        response.success = True
+        response.message = "starts afresh from the initial values at the next image"
+        return response
+
+    def _work(self, frame: Frame) -> None:
+        settings = self._settings.config
+        try:
+            outcome = self._pipeline.process(frame)
+        except FrameError as error:
+            level = WARN if isinstance(error, NotReadyError) else ERROR
+            if error.topic != "robot_description":  # has its own, where it could not be loaded
+                self._diagnostics.fault(error.topic, str(error), level)
+            self._status.refused_frame(frame.image.header, f"{error.topic}: {error}")
+            self._publish_status()
+            return
+        self._diagnostics.good("solver")
+        latency_ns = self.get_clock().now().nanoseconds - stamp_to_ns(frame.image.header.stamp)
+        self._status.estimated_frame(outcome, self._pipeline.names, latency_ns * 1e-9)
+        believed = self._status.state in BELIEVED
+        if believed:
+            self._outputs.estimate(outcome, self._pipeline, settings.publish_tf)
+        self._publish_status()
+        self._check_age(frame, settings.max_stamp_age_s)
+        self._outputs.overlay(outcome, self._pipeline, settings, believed)
+
+    def _check_age(self, frame: Frame, limit_s: float) -> None:
+        age_s = (frame.received_ns - stamp_to_ns(frame.image.header.stamp)) * 1e-9
+        if abs(age_s) > limit_s:
+            self._diagnostics.fault(
+                "image age",
+                f"image stamps are {age_s:.3f} s behind this node's clock: clocks that disagree, "
+                "a slow network, or a recording played without use_sim_time",
+                WARN,
+                cause="age",
+            )
+        else:
+            self._diagnostics.good("image age")
+
+    def _failed(self, error: Exception) -> None:
+        text = f"{type(error).__name__}: {error}"
+        self._diagnostics.fault("solver", text)
+        self._status.failed_frame(f"solver: {text}")
+        self._publish_status()
+
+    def _look_for_silence(self) -> None:
+        if self._status.look_for_silence(self._settings.config.stale_timeout_s):
+            self._publish_status()
+
+    def _heartbeat(self) -> None:
+        received = self._status.received_s
+        if received is None and self._pipeline.model is not None:
+            self._status.note(f"waiting for an image on {self.resolve_topic_name('image')}")
+        if self._status.silent_for_s() >= 1.0:
+            self._publish_status()
+
+    def _publish_status(self) -> None:
+        message = self._status.message(self._worker.received, self._worker.dropped)
+        self._status_publisher.publish(message)
+
+    def destroy_node(self) -> None:
+        """End the worker, then the node."""
+        self._worker.stop()
+        super().destroy_node()
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node."""
+    return run(PoseEstimator, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

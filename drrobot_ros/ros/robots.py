@@ -1,0 +1,74 @@
+"""Load the robot that a node is asked for."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from drrobot_ros.errors import InputError
+from drrobot_ros.ros.settings import PoseEstimatorSettings
+
+
+def load_robot(settings: PoseEstimatorSettings, description: str | None = None) -> tuple[Any, Any]:
+    """Return the RobotModel and the GaussianRobot that the settings name.
+
+    Args:
+        settings: of the node.
+        description: URDF or MJCF text from the topic robot_description; None: the parameter robot.
+
+    Raises:
+        InputError: the model or its meshes cannot be loaded, or the splats are another robot's.
+    """
+    from drrobot_ros.splats import GaussianRobot
+
+    source = settings.robot if description is None else description
+    model = load_model(source, settings.package_paths, settings.base_link)
+    if settings.splats:
+        gaussians = GaussianRobot.load(settings.splats)
+        unknown = [name for name in gaussians.link_names if name not in model.link_names]
+        if unknown:
+            raise InputError(
+                f"splats file {settings.splats!r} is for robot {gaussians.robot_name!r}: "
+                f"{model.name!r} has no link {', '.join(unknown)}; it has: "
+                f"{', '.join(model.link_names)}"
+            )
+    else:
+        gaussians = GaussianRobot.from_model(model, count=settings.splat_count)
+    return model, gaussians
+
+
+def load_model(source: str, package_paths: Sequence[str] = (), base_link: str = "") -> Any:
+    """Return the RobotModel of a file, a menagerie name, or URDF or MJCF text.
+
+    Mesh paths ``package://`` are looked up in the given folders, then among installed packages.
+
+    Raises:
+        InputError: it cannot be loaded.
+    """
+    from drrobot_ros.robot import RobotModel
+
+    if not source.strip():
+        raise InputError("the robot description is empty")
+    text = source if "<" in source else _text_of(source)
+    paths = [*package_paths, *share_folders(text)]
+    return RobotModel.load(source, package_paths=paths, base_link=base_link or None)
+
+
+def share_folders(description: str) -> list[str]:
+    """Return the folders that hold the installed packages named by ``package://`` in a text."""
+    try:
+        from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+    except ImportError:
+        return []
+    folders = []
+    for package in sorted(set(re.findall(r"package://([^/\"']+)", description))):
+        try:
+            folders.append(str(Path(get_package_share_directory(package)).parent))
+        except (PackageNotFoundError, ValueError):  # the loader's error names what is missing
+            continue
+    return folders
+
+
+def _text_of(path: str) -> str:
+    file = Path(path)
+    return file.read_text(errors="replace") if file.is_file() else ""

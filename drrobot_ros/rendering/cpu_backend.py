@@ -28,7 +28,7 @@ class _Input(ctypes.Structure):
 class _Gradient(ctypes.Structure):
     """``drr_raster_gradient`` of native/src/raster.hpp."""
 
-    _fields_ = [(name, ctypes.c_void_p) for name in GRADIENTS]  # noqa: RUF012
+    _fields_ = [(name, ctypes.c_void_p) for name in GRADIENTS]
 
 
 class _Handle:
@@ -124,7 +124,9 @@ class _Rasterize(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, image_gradient: torch.Tensor | None, alpha_gradient: torch.Tensor | None):
+    def backward(
+        ctx: Any, image_gradient: torch.Tensor | None, alpha_gradient: torch.Tensor | None
+    ):
         image, alpha, *tensors = ctx.saved_tensors
         needed = ctx.needs_input_grad[2:]
         if image_gradient is None:
@@ -132,7 +134,9 @@ class _Rasterize(torch.autograd.Function):
         image_gradient = image_gradient.contiguous()
         if alpha_gradient is not None:
             alpha_gradient = alpha_gradient.contiguous()
-        results = [torch.empty_like(t) if need else None for t, need in zip(tensors, needed, strict=True)]
+        results = [
+            torch.empty_like(t) if need else None for t, need in zip(tensors, needed, strict=True)
+        ]
         about = _describe(ctx.inputs, tensors)
         colors = 4
         if about.channels == 0 and results[colors] is not None:

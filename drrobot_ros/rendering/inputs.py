@@ -140,3 +140,5 @@ def _check_intrinsics(Ks: torch.Tensor) -> None:
             raise InputError(f"Ks must have finite focal lengths above 0, got {fx}, {fy}")
         if not (abs(cx) < float("inf") and abs(cy) < float("inf")):
             raise InputError(f"Ks must have a finite principal point, got {cx}, {cy}")
+        if K[0][1] != 0:
+            raise InputError(f"Ks must have no skew, got {K[0][1]}")

@@ -43,7 +43,7 @@ def rasterize(
         opacities: [N], 0 to 1.
         colors: [N, D], or [C, N, D] if they depend on the camera; D is 3 for RGB, any D works.
         viewmats: world-to-camera transforms [C, 4, 4]; camera x right, y down, z forward.
-        Ks: camera matrices [C, 3, 3], px; pixel centres lie at +0.5. Skew is ignored.
+        Ks: camera matrices [C, 3, 3], px, without skew; pixel centres lie at +0.5.
         width: of the images, px.
         height: of the images, px.
         near_plane: Gaussians whose centre is nearer are not drawn, m.

@@ -9,7 +9,6 @@ Sources: Zwicker et al. 2001, EWA splatting; Kerbl et al. 2023, 3D Gaussian spla
 2024, Mip-Splatting (the antialiased mode); gsplat 1.5.3 (the conventions).
 """
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -86,9 +85,7 @@ def project(inputs: RasterInputs, camera: int, index: torch.Tensor) -> Projected
     return Projected(means2d, torch.stack([xx, xy, yy], dim=-1), z, opacities)
 
 
-def _bounded_slope(
-    slope: torch.Tensor, center: torch.Tensor, extent: torch.Tensor
-) -> torch.Tensor:
+def _bounded_slope(slope: torch.Tensor, center: torch.Tensor, extent: torch.Tensor) -> torch.Tensor:
     margin = 0.3 * 0.5 * extent
     return torch.clamp(slope, min=-(center + margin), max=extent - center + margin)
 
@@ -194,9 +191,3 @@ def _render_tile(
     image = weights.T @ channels[k] + after[-1][:, None] * background
     out = torch.cat([image, 1 - after[-1][:, None]], dim=-1)
     return out.reshape(height, width, -1)
-
-
-def psnr(image: torch.Tensor, other: torch.Tensor) -> float:
-    """Return the peak signal-to-noise ratio of two images of values 0 to 1, in dB."""
-    mse = float(torch.mean((image.detach() - other.detach()) ** 2))
-    return math.inf if mse == 0 else -10.0 * math.log10(mse)

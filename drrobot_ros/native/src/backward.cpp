@@ -113,7 +113,7 @@ void backward(
             const vf full = exp2(u), a = min(full, splat(MAX_ALPHA));
             const vf next = t - a * t;
             // As in the forward pass, except that T is 0 once a pixel is done.
-            const vi inside = u >= MIN_U, stays = next > MIN_T, add = inside & stays;
+            const vi inside = at_least(u, splat(MIN_U)), stays = above(next, splat(MIN_T)), add = inside & stays;
             const vf w = keep(add, t - next);
             vf cg = s.color[0] * load(grad[0] + b * LANES);
             m[6] += w * load(grad[0] + b * LANES);
@@ -126,7 +126,7 @@ void backward(
             store(rest + b * LANES, r);
             store(T + b * LANES, select(inside, keep(stays, next), t));
             // dL/dalpha = T c.g - rest / (1 - alpha); none where alpha is bounded.
-            const vi free = add & (full <= MAX_ALPHA);
+            const vi free = add & at_least(splat(MAX_ALPHA), full);
             const vf v = keep(free, a * (t * cg - r * reciprocal(1.0f - a)));
             const vf vx = v * dx, vy = v * dy;
             m[0] += v;

@@ -15,10 +15,10 @@ DRR_INLINE uint32_t composite(
         blocks &= blocks - 1;
         const vf u = exponent(s, x + BLOCK_CORNERS.x[b], y + BLOCK_CORNERS.y[b]);
         const vf t = load(T + at);
-        const vi inside = (u >= MIN_U) & (t > 0.0f);
+        const vi inside = at_least(u, splat(MIN_U)) & above(t, vf{});
         const vf a = min(exp2(u), splat(MAX_ALPHA));
         const vf next = t - a * t;
-        const vi add = inside & (next > MIN_T);
+        const vi add = inside & above(next, splat(MIN_T));
         const vf w = keep(add, t - next);
         for (int d = 0; d < D; ++d) store(sum[d] + at, load(sum[d] + at) + s.color[d] * w);
         // A pixel whose transmittance would fall to MIN_T is done: the sign says so.
@@ -76,7 +76,7 @@ void forward(
     for (uint32_t first = begin; first < end; first += BATCH) {
         uint32_t open = 0;  // blocks with a pixel that is not done
         for (int b = 0; b < BLOCKS; ++b)
-            open |= (uint32_t)any(load(T + b * LANES) > 0.0f) << b;
+            open |= (uint32_t)any(above(load(T + b * LANES), vf{})) << b;
         if (!open) break;
         const uint32_t count = end - first < BATCH ? end - first : BATCH;
         for (uint32_t i = 0; i < count; ++i) {

@@ -36,7 +36,7 @@ struct drr_raster_input {
     const float* opacities;    // [n]
     const float* colors;       // null if channels is 0
     const float* viewmats;     // [cameras, 4, 4] world to camera
-    const float* Ks;           // [cameras, 3, 3], skew ignored
+    const float* Ks;           // [cameras, 3, 3] without skew
     const float* backgrounds;  // [cameras, channels] or null; the depth channel has none
 };
 

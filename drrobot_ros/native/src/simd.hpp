@@ -50,7 +50,43 @@ DRR_INLINE vf lane_index() {
     return r;
 }
 
-DRR_INLINE vf select(vi mask, vf a, vf b) { return mask ? a : b; }
+// a >= b and a > b. Where vectors are wider than registers GCC compares operators' lanes one by one;
+// these go half by half.
+#if defined(__AVX__)
+DRR_INLINE vi at_least(vf a, vf b) { return a >= b; }
+DRR_INLINE vi above(vf a, vf b) { return a > b; }
+#else
+struct Halves {
+    Vec<LANES / 2>::f low, high;
+};
+DRR_INLINE Halves halves(vf a) {
+    Halves h;
+    std::memcpy(&h, &a, sizeof h);
+    return h;
+}
+DRR_INLINE vi join(Vec<LANES / 2>::i low, Vec<LANES / 2>::i high) {
+    vi r;
+    std::memcpy(&r, &low, sizeof low);
+    std::memcpy((char*)&r + sizeof low, &high, sizeof high);
+    return r;
+}
+DRR_INLINE vi at_least(vf a, vf b) {
+    const Halves x = halves(a), y = halves(b);
+    return join(x.low >= y.low, x.high >= y.high);
+}
+DRR_INLINE vi above(vf a, vf b) {
+    const Halves x = halves(a), y = halves(b);
+    return join(x.low > y.low, x.high > y.high);
+}
+#endif
+
+DRR_INLINE vf select(vi mask, vf a, vf b) {
+#if defined(__AVX__)
+    return mask ? a : b;
+#else
+    return (vf)(((vi)a & mask) | ((vi)b & ~mask));
+#endif
+}
 DRR_INLINE vi select_i(vi mask, vi a, vi b) { return mask ? a : b; }
 // a where the mask is set, else +0; also clears NaN and inf.
 DRR_INLINE vf keep(vi mask, vf a) { return (vf)((vi)a & mask); }
@@ -62,7 +98,7 @@ DRR_INLINE vf min(vf a, vf b) {
 #elif defined(__AVX__)
     return (vf)_mm256_min_ps((__m256)a, (__m256)b);
 #else
-    return a < b ? a : b;
+    return select(above(b, a), a, b);
 #endif
 }
 DRR_INLINE vf max(vf a, vf b) {
@@ -71,7 +107,7 @@ DRR_INLINE vf max(vf a, vf b) {
 #elif defined(__AVX__)
     return (vf)_mm256_max_ps((__m256)a, (__m256)b);
 #else
-    return a > b ? a : b;
+    return select(above(a, b), a, b);
 #endif
 }
 DRR_INLINE vf abs(vf a) { return (vf)((vi)a & 0x7fffffff); }

@@ -56,13 +56,15 @@ def models_root() -> Path:
 
 @pytest.fixture(scope="session")
 def robot(request):
-    """A function that loads a robot once: one of ours or one of the Menagerie, by name."""
+    """A function that loads a robot once: one of ours or one of the Menagerie, by name.
+
+    Ours by their file, e.g. ``six_axis_arm`` or ``every_joint.xml``.
+    """
 
     def load(name: str) -> RobotModel:
-        own = {path.stem: path for path in (REPOSITORY / "models").rglob("*.urdf")}
-        own |= {path.stem: path for path in (REPOSITORY / "models").rglob("*.xml")}
-        if name in own:
-            return _load(own[name])
+        for path in sorted((REPOSITORY / "models").glob("*/*")):
+            if path.suffix in (".urdf", ".xml") and name in (path.stem, path.name):
+                return _load(path)
         root = request.getfixturevalue("menagerie_root")
         return _load(root / name / MAIN_FILES[name])
 

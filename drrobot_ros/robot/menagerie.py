@@ -40,31 +40,25 @@ def find_robot(name: str) -> Path:
     """
     folder, _, variant = name.partition("/")
     for root in roots():
-        path = _file_in(root / folder, folder, variant)
+        path = _file_in(root / folder, variant)
         if path is not None:
             return path
-    path = _from_package(folder, variant)
+    path, reason = _from_package(folder, variant)
     if path is not None:
         return path
     known = sorted({p.name for root in roots() for p in root.iterdir() if any(p.glob("*.xml"))})
     variables = " or ".join(ROOT_VARIABLES)
     raise ModelError(
-        f"no robot {name!r}: it is neither a file nor a robot of the MuJoCo Menagerie. "
+        f"no robot {name!r}: it is neither a file nor a robot of the MuJoCo Menagerie{reason}. "
         f"Valid names: {', '.join(known or sorted(MAIN_FILES))}. "
         + (f"Searched: {', '.join(map(str, roots()))}. " if roots() else "")
         + f"Set {variables} to the folder of a Menagerie checkout, or install mujoco-menagerie."
     )
 
 
-def _file_in(folder: Path, name: str, variant: str) -> Path | None:
-    if not folder.is_dir():
-        return None
-    if variant:
-        path = folder / f"{variant.removesuffix('.xml')}.xml"
-        if path.is_file():
-            return path
-        there = ", ".join(sorted(p.stem for p in folder.glob("*.xml")))
-        raise ModelError(f"no file {variant!r} in {folder}; valid: {there}")
+def main_file(folder: Path) -> Path | None:
+    """Return the file of the robot itself in the folder of a Menagerie robot, or None."""
+    name = folder.name
     if name in MAIN_FILES and (folder / MAIN_FILES[name]).is_file():
         return folder / MAIN_FILES[name]
     # Scenes add a floor and lights; the robot is the file whose name the folder's name ends with.
@@ -73,15 +67,26 @@ def _file_in(folder: Path, name: str, variant: str) -> Path | None:
     return (ending or files or [None])[0]
 
 
-def _from_package(folder: str, variant: str) -> Path | None:
-    """Ask the mujoco-menagerie package, which downloads; None where it is absent or cannot."""
+def _file_in(folder: Path, variant: str) -> Path | None:
+    if not folder.is_dir():
+        return None
+    if not variant:
+        return main_file(folder)
+    path = folder / f"{variant.removesuffix('.xml')}.xml"
+    if path.is_file():
+        return path
+    there = ", ".join(sorted(p.stem for p in folder.glob("*.xml")))
+    raise ModelError(f"no file {variant!r} in {folder}; valid: {there}")
+
+
+def _from_package(folder: str, variant: str) -> tuple[Path | None, str]:
+    """Ask the mujoco-menagerie package, which downloads; (None, why) where it is no help."""
     try:
         import mujoco_menagerie
     except ImportError:
-        return None
+        return None, ""
     try:
-        entry = mujoco_menagerie.get(folder)
-        path = Path(getattr(entry, "path", "") or getattr(entry, "directory", ""))
-    except Exception:
-        return None
-    return _file_in(path, folder, variant)
+        path = mujoco_menagerie.get(folder).path()
+    except mujoco_menagerie.MenagerieError as error:
+        return None, f" (mujoco-menagerie: {error})"
+    return _file_in(Path(path), variant), ""

@@ -21,7 +21,7 @@ def compile_mjcf(source: str | Path) -> Any:
         if not path.is_file():
             raise ModelError(f"no such MJCF file: {path}")
         return mujoco.MjModel.from_xml_path(str(path))
-    except ValueError as error:
+    except (ValueError, mujoco.FatalError) as error:
         if isinstance(error, ModelError):
             raise
         where = "the MJCF string" if isinstance(source, str) and "<" in source else str(source)

@@ -14,7 +14,7 @@ from drrobot_ros.robot.configurations import ConfigurationSpace
 from drrobot_ros.robot.extract import Extraction, extract
 from drrobot_ros.robot.kinematics import Kinematics
 from drrobot_ros.robot.limits import effort_limits, position_limits
-from drrobot_ros.robot.sources import is_mjcf, read_text
+from drrobot_ros.robot.sources import find_file, is_mjcf, read_text
 from drrobot_ros.robot.tree import Q_SIZE, KinematicTree
 from drrobot_ros.robot.visuals import Visual
 
@@ -88,8 +88,8 @@ class RobotModel:
         """Load a robot from whatever `source` is.
 
         Args:
-            source: path of a URDF or MJCF file, a string of either, or the name of a robot of the
-                MuJoCo Menagerie.
+            source: path of a URDF or MJCF file, or of the folder of a Menagerie robot; a string of
+                URDF or MJCF; or the name of a robot of the MuJoCo Menagerie.
             package_paths: as in `from_urdf`.
             base_link: link whose frame is the base frame.
             missing_meshes: as in `from_urdf`.
@@ -98,12 +98,10 @@ class RobotModel:
             ModelError: as the loader of each format; a name that is none of them.
         """
         text = str(source)
+        if not text.strip():
+            raise ModelError("the robot description is empty")
         if "<" not in text:
-            path = Path(text).expanduser()
-            if not path.is_file():
-                if path.suffix.lower() in (".xml", ".urdf", ".mjcf", ".xacro"):
-                    raise ModelError(f"no such file: {path}")
-                return cls.from_menagerie(text, base_link=base_link)
+            path = find_file(text)
             source, text = path, read_text(path)
         if is_mjcf(text):
             return cls.from_mjcf(source, base_link=base_link)

@@ -4,6 +4,25 @@ import re
 from pathlib import Path
 
 from drrobot_ros.errors import ModelError
+from drrobot_ros.robot.menagerie import find_robot, main_file
+
+_ENDINGS = (".xml", ".urdf", ".mjcf", ".xacro")
+
+
+def find_file(name: str) -> Path:
+    """Return the file of a robot given by path, by folder, or by its name in the Menagerie.
+
+    Raises:
+        ModelError: there is none.
+    """
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    if path.is_dir() and (found := main_file(path.resolve())) is not None:
+        return found
+    if path.suffix.lower() in _ENDINGS or path.is_absolute():
+        raise ModelError(f"no such file: {path}")
+    return find_robot(name)
 
 
 def read_text(path: Path) -> str:

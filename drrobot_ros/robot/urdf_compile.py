@@ -119,7 +119,7 @@ class _Compiler:
         self._add_mimics()
         try:
             return self.spec.compile()
-        except ValueError as error:
+        except (ValueError, self.mujoco.FatalError) as error:
             raise ModelError(f"MuJoCo cannot compile {urdf.name!r}: {error}") from error
 
     def _add_joint(self, body: Any, joint: UrdfJoint) -> None:

@@ -1,0 +1,231 @@
+"""GaussianRobot: a robot's surface as 3D Gaussians that move with its links."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from drrobot_ros.errors import InputError
+from drrobot_ros.geometry import so3
+from drrobot_ros.robot.model import RobotModel
+from drrobot_ros.splats.cells import divide
+from drrobot_ros.splats.moments import Moments, moments_of, shapes_of
+from drrobot_ros.splats.sampling import SurfaceConfig, sample_cells
+
+_SHAPES = {
+    "means": (3,),
+    "quats": (4,),
+    "scales": (3,),
+    "opacities": (),
+    "colors": (3,),
+    "normals": (3,),
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class GaussianRobot:
+    """Gaussians fixed to the links of a robot.
+
+    All tensors share one floating dtype and device; gradients flow through them.
+
+    Attributes:
+        means: [N, 3] centres in link coordinates, m.
+        quats: [N, 4] rotations wxyz in link coordinates, unit.
+        scales: [N, 3] standard deviations along the Gaussian's axes, m.
+        opacities: [N] 0 to 1.
+        colors: [N, 3] RGB 0 to 1 as displayed, without light.
+        normals: [N, 3] unit, outward, link coordinates.
+        link_index: [N] int64, into `link_names`.
+        link_names: the links of the robot, as `RobotModel.link_names`.
+        robot_name: of the robot.
+
+    Raises:
+        InputError: a wrong shape, a number that is not finite or out of range.
+    """
+
+    means: Tensor
+    quats: Tensor
+    scales: Tensor
+    opacities: Tensor
+    colors: Tensor
+    normals: Tensor
+    link_index: Tensor
+    link_names: tuple[str, ...]
+    robot_name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "link_names", tuple(self.link_names))
+        n = len(self.means)
+        if n == 0:
+            raise InputError("a robot needs at least one Gaussian")
+        for name, shape in _SHAPES.items():
+            tensor = getattr(self, name)
+            if tuple(tensor.shape) != (n, *shape):
+                raise InputError(f"{name} must be {[n, *shape]}, got {list(tensor.shape)}")
+            if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
+                raise InputError(f"{name} must be finite floating-point numbers")
+        if tuple(self.link_index.shape) != (n,) or self.link_index.is_floating_point():
+            raise InputError(f"link_index must be [{n}] whole numbers")
+        low, high = int(self.link_index.min()), int(self.link_index.max())
+        if low < 0 or high >= len(self.link_names):
+            bad = low if low < 0 else high
+            raise InputError(f"link_index {bad} is not one of {len(self.link_names)} links")
+        if float(self.scales.detach().min()) <= 0:
+            raise InputError("scales must be positive")
+        opacities = self.opacities.detach()
+        if float(opacities.min()) < 0 or float(opacities.max()) > 1:
+            raise InputError("opacities must be from 0 to 1")
+        for name in ("quats", "normals"):
+            length = getattr(self, name).detach().norm(dim=1)
+            if float((length - 1).abs().max()) > 1e-3:
+                raise InputError(f"{name} must be of unit length")
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    @classmethod
+    def from_model(
+        cls,
+        model: RobotModel,
+        count: int = 10000,
+        seed: int = 0,
+        config: SurfaceConfig | None = None,
+    ) -> "GaussianRobot":
+        """Return Gaussians that cover the outside of a robot's visual meshes.
+
+        Takes seconds and needs no training; the same seed gives the same Gaussians.
+
+        Args:
+            model: the robot.
+            count: number of Gaussians, shared by the links by visible area.
+            seed: of the random numbers.
+            config: how they are laid.
+
+        Raises:
+            InputError: fewer Gaussians than links with a surface.
+            ModelError: the robot has no visual meshes.
+        """
+        config = config or SurfaceConfig()
+        cells = sample_cells(model, count, seed, config)
+        return cls._from_cells(cells, config, model.link_names, model.name)
+
+    @classmethod
+    def _from_cells(
+        cls, cells: Moments, config: SurfaceConfig, links: tuple[str, ...], name: str
+    ) -> "GaussianRobot":
+        shapes = shapes_of(cells, config.coverage, config.opacity)
+        return cls(
+            means=_tensor(cells.mean),
+            quats=so3.matrix_to_quat(torch.from_numpy(shapes.axes)).float(),
+            scales=_tensor(shapes.scales),
+            opacities=_tensor(shapes.opacities),
+            colors=_tensor(np.clip(cells.rgba[:, :3], 0, 1)),
+            normals=_tensor(cells.normal),
+            link_index=torch.from_numpy(cells.link),
+            link_names=links,
+            robot_name=name,
+        )
+
+    def subset(self, count: int, config: SurfaceConfig | None = None) -> "GaussianRobot":
+        """Return at most `count` larger Gaussians that cover the same surface.
+
+        Neighbours on a link are merged by their moments, also where the Gaussians were trained.
+        Not differentiable; float32 on the CPU.
+
+        Args:
+            count: number of Gaussians; as many as there are, or more, returns the same robot.
+            config: the coverage and opacity the Gaussians were made with.
+
+        Raises:
+            InputError: fewer Gaussians than links that have any.
+        """
+        if count >= len(self):
+            return self
+        config = config or SurfaceConfig()
+        arrays = {name: _array(getattr(self, name)) for name in _SHAPES}
+        quats = torch.from_numpy(arrays.pop("quats"))
+        cells = moments_of(
+            **arrays,
+            axes=so3.quat_to_matrix(quats).numpy(),
+            link=self.link_index.cpu().numpy(),
+            coverage=config.coverage,
+        )
+        spacing = float(np.sqrt(cells.area.sum() / count))
+        features = cells.features(spacing, config.normal_weight, config.color_weight)
+        merged = cells.merged(divide(features, cells.area, cells.link, count), count)
+        return self._from_cells(merged, config, self.link_names, self.robot_name)
+
+    def pose(self, T_base_link: Tensor) -> tuple[Tensor, Tensor]:
+        """Return centres [..., N, 3] (m) and rotations [..., N, 4] (wxyz) in the base frame.
+
+        Args:
+            T_base_link: [..., L, 4, 4], e.g. of `RobotModel.forward_kinematics`; L as
+                `link_names`. Gradients flow to it, to `means` and to `quats`.
+
+        Raises:
+            InputError: another number of links.
+        """
+        L = len(self.link_names)
+        if T_base_link.shape[-3:] != (L, 4, 4):
+            raise InputError(f"T_base_link must be [..., {L}, 4, 4], got {list(T_base_link.shape)}")
+        T = T_base_link.index_select(-3, self.link_index)
+        means = (T[..., :3, :3] @ self.means[:, :, None])[..., 0] + T[..., :3, 3]
+        turn = so3.matrix_to_quat(T_base_link[..., :3, :3])
+        quats = so3.quat_multiply(turn.index_select(-2, self.link_index), self.quats)
+        return means, quats
+
+    def check_matches(self, model: RobotModel) -> None:
+        """Check that these Gaussians belong to the links of a model.
+
+        Raises:
+            InputError: the links differ; the message names those only one of them has.
+        """
+        ours, theirs = self.link_names, tuple(model.link_names)
+        if ours == theirs:
+            return
+        extra = [n for n in ours if n not in theirs]
+        missing = [n for n in theirs if n not in ours]
+        if not extra and not missing:
+            detail = f"the same links in another order: {', '.join(ours)}"
+        else:
+            detail = (
+                f"only the Gaussians have: {', '.join(extra) or 'none'}; "
+                f"only the model has: {', '.join(missing) or 'none'}"
+            )
+        raise InputError(
+            f"Gaussians of {self.robot_name!r} do not fit the robot {model.name!r}; {detail}"
+        )
+
+    def to(self, target: Any) -> "GaussianRobot":
+        """Return the same Gaussians with another dtype or on another device."""
+        moved = {name: getattr(self, name).to(target) for name in _SHAPES}
+        index = self.link_index.to(moved["means"].device)
+        return dataclasses.replace(self, **moved, link_index=index)
+
+    def save(self, path: str | Path) -> None:
+        """Write a ``.npz`` file; see `drrobot_ros.splats.files`."""
+        from drrobot_ros.splats.files import save
+
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "GaussianRobot":
+        """Read a file that `save` wrote.
+
+        Raises:
+            SplatFileError: the file is missing, damaged, of another kind or of a later version.
+        """
+        from drrobot_ros.splats.files import load
+
+        return load(path)
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().cpu().numpy().astype(np.float64)

@@ -53,6 +53,7 @@ def test_a_step_is_redone_when_its_inputs_change(tools, tmp_path):
             "No matching",
         ),
         ("print('compiling'); print('a.cpp:3: fatal error: no file'); exit(2)", "fatal error"),
+        ("print('Retry(total=0'); print('ERROR: Cannot install'); exit(1)", "cannot be reached"),
         ("print('first'); print('last words'); exit(3)", "last words"),
     ],
 )

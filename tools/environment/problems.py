@@ -42,12 +42,26 @@ def run_logged(
         raise SetupError(f"{_cause(log)}; {advice} (full output: {os.path.relpath(log)})")
 
 
+# What to look for in a log, most telling first, and what to call it (None: quote the line).
+MARKS = (
+    ("No space left on device", "the disk is full"),
+    ("Retry(total=0", "a download failed, the package index cannot be reached"),
+    ("Read timed out", "a download failed, the package index does not answer"),
+    ("ERROR: Could not find", None),
+    ("ERROR: No matching", None),
+    ("ERROR: Cannot install", None),
+    ("fatal error:", None),
+    ("CMake Error", None),
+    ("E: ", None),
+)
+
+
 def _cause(log: Path) -> str:
-    """Return the line of a log that most likely says what went wrong."""
+    """Return one line that most likely says what went wrong."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    for mark in ("ERROR: Could not find", "ERROR: No matching", "fatal error:", "CMake Error"):
+    for mark, meaning in MARKS:
         for line in lines:
             if mark in line:
-                return line[:300]
+                return meaning or line[:300]
     errors = [line for line in lines if "error" in line.lower()]
     return (errors or lines)[-1][:300]

@@ -93,7 +93,7 @@ def extract(
     base_link: str | None = None,
     inertials: dict[str, tuple[float, np.ndarray, np.ndarray]] | None = None,
     *,
-    first_follows: bool = False,
+    from_urdf: bool = False,
 ) -> Extraction:
     """Return the kinematic tree of a compiled MuJoCo model.
 
@@ -102,21 +102,23 @@ def extract(
         base_link: name of the body that is the base. It may be any body that does not move in the
             world, or one that floats in the world alone: then its floating joint is left out.
         inertials: (mass, com, inertia) by link name, where the model's own are not the true ones.
-        first_follows: as in `couplings_of`.
+        from_urdf: true for a model made from URDF: an equality's first joint follows the second,
+            and MuJoCo's world is no link, unless the root link is called so.
 
     Raises:
         ModelError: the base is unknown or moves.
     """
     names = body_names(m)
     base = default_base(m)
+    links = [name for name in names if not from_urdf or name in (inertials or {})]
     if base_link is not None:
-        if base_link not in names:
-            raise unknown_name("base_link", base_link, names)
+        if base_link not in links:
+            raise ModelError(str(unknown_name("base_link", base_link, links)))
         base = names.index(base_link)
     motions = {b: _motions_of(m, b, names[b]) for b in range(m.nbody)}
-    path = _path_to_world(m, base, names, motions)
+    path = _path_to_world(m, base, names, motions, links)
     rows = _order(m, path)
-    builder = _Builder(m, names, motions, path, inertials or {}, first_follows=first_follows)
+    builder = _Builder(m, names, motions, path, inertials or {}, from_urdf=from_urdf)
     for body in rows:
         builder.add_body(body)
     return builder.finish()
@@ -149,7 +151,7 @@ def _motions_of(m: Any, body: int, body_name: str) -> list[_Motion]:
 
 
 def _path_to_world(
-    m: Any, base: int, names: list[str], motions: dict[int, list[_Motion]]
+    m: Any, base: int, names: list[str], motions: dict[int, list[_Motion]], links: list[str]
 ) -> list[int]:
     """Return the bodies from the base up to the root of the tree; none of them moves."""
     top = [b for b in range(1, m.nbody) if m.body_parentid[b] == 0]
@@ -162,11 +164,11 @@ def _path_to_world(
         body = path[-1]
         if motions[body]:
             still = [
-                names[b] for b in range(m.nbody) if m.body_weldid[b] == 0 and b not in (0, base)
+                name for b, name in enumerate(names) if m.body_weldid[b] == 0 and name in links
             ]
             raise ModelError(
                 f"base_link {names[base]!r} moves: joint {motions[body][0].name!r} is between it "
-                f"and the world; valid: {', '.join(['world', *still])}"
+                f"and the world; valid: {', '.join(still)}"
             )
         path.append(int(m.body_parentid[body]))
     # A world that holds nothing but this robot is not a link of it.
@@ -193,14 +195,14 @@ class _Builder:
         path: list[int],
         inertials: dict[str, tuple[float, np.ndarray, np.ndarray]],
         *,
-        first_follows: bool,
+        from_urdf: bool,
     ) -> None:
         self.m = m
         self.names = names
         self.motions = motions
         self.path = path
         self.inertials = inertials
-        self.couplings = couplings_of(m, first_follows=first_follows)
+        self.couplings = couplings_of(m, first_follows=from_urdf)
         self.rows: list[dict[str, Any]] = []
         self.row_of_body: dict[int, int] = {}
         self.joints, self.joint_of_mj = self._independent_joints()
@@ -324,7 +326,7 @@ class _Builder:
 
     def finish(self) -> Extraction:
         """Return the finished tree."""
-        columns = {key: [row[key] for row in self.rows] for key in self.rows[0]}
+        columns: dict[str, Any] = {key: [row[key] for row in self.rows] for key in self.rows[0]}
         columns["link_names"] = tuple(columns["link_names"])
         columns["joint_names"] = tuple(columns["joint_names"])
         T_world_base = np.eye(4)

@@ -176,7 +176,7 @@ class RobotModel:
         urdf = parse_urdf(text, where)
         finder = FileFinder(None if directory is None else Path(directory), package_paths)
         m = compile_urdf(urdf, finder, missing_meshes)
-        parts = extract(m, base_link or urdf.root, inertials_of(urdf), first_follows=True)
+        parts = extract(m, base_link or urdf.root, inertials_of(urdf), from_urdf=True)
         return cls(urdf.name, m, parts, velocity_limits(urdf, parts.joints))
 
     @classmethod

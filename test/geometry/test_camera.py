@@ -82,7 +82,7 @@ def test_wrong_intrinsics_are_refused(matrix, text):
 
 @pytest.mark.parametrize("size", [(0, 480), (640, -1), (640.5, 480), (True, 480)])
 def test_wrong_sizes_are_refused(size):
-    with pytest.raises(InputError, match="width|height"):
+    with pytest.raises(InputError, match=r"width|height"):
         PinholeCamera(K, *size)
 
 

@@ -20,13 +20,17 @@ class JointNames:
 
     Args:
         q_index: position in q of every joint that is one number (revolute, prismatic).
+        v_index: its position in v.
         nq: length of q.
         prefix: put before the model's names, e.g. ``"left_"``.
     """
 
-    def __init__(self, q_index: dict[str, int], nq: int, prefix: str = "") -> None:
+    def __init__(
+        self, q_index: dict[str, int], v_index: dict[str, int], nq: int, prefix: str = ""
+    ) -> None:
         self.nq = nq
         self.index = {prefix + name: i for name, i in q_index.items()}
+        self.v_index = {prefix + name: i for name, i in v_index.items()}
 
     @classmethod
     def of(cls, model, prefix: str = "") -> "JointNames":
@@ -37,7 +41,8 @@ class JointNames:
             start: end - start for start, end in zip(sorted(starts.values()), ends, strict=True)
         }
         scalar = {name: start for name, start in starts.items() if size[start] == 1}
-        return cls(scalar, model.nq, prefix)
+        v_index = {name: int(model.joint_v_index(name)) for name in scalar}
+        return cls(scalar, v_index, model.nq, prefix)
 
     def read(self, message: JointState) -> tuple[Vector, Vector]:
         """Return positions and velocities [nq] of a message, NaN where it says nothing.
@@ -72,13 +77,20 @@ class JointNames:
         return [name for name, i in self.index.items() if np.isnan(q[i])]
 
     def write(self, q: Vector, header: Header, velocity: Vector | None = None) -> JointState:
-        """Return the message of joint positions [nq]; multi-axis joints cannot be in it."""
+        """Return the message of q [nq], v [nv]; multi-axis joints cannot be in it."""
         message = JointState(header=header, name=list(self.index))
-        order = list(self.index.values())
-        message.position = np.asarray(q, np.float64)[order].tolist()
+        message.position = self.positions(q)
         if velocity is not None:
-            message.velocity = np.asarray(velocity, np.float64)[order].tolist()
+            message.velocity = self.velocities(velocity)
         return message
+
+    def positions(self, q: Vector) -> list[float]:
+        """Return the numbers of q [nq] in the order of the names."""
+        return np.asarray(q, np.float64)[list(self.index.values())].tolist()
+
+    def velocities(self, v: Vector) -> list[float]:
+        """Return the numbers of v [nv] in the order of the names."""
+        return np.asarray(v, np.float64)[list(self.v_index.values())].tolist()
 
 
 def _finite(value: float) -> float:

@@ -24,7 +24,11 @@ class Library:
 
 def default_library() -> Library:
     """Return the real parts."""
+    import torch
+
     from drrobot_ros.estimation import Observation, Tracker, TrackerConfig
     from drrobot_ros.ros.robots import load_robot
 
+    # Torch only prepares the model; its idle threads would take cores from the C++ kernels.
+    torch.set_num_threads(1)
     return Library(load_robot, Tracker, TrackerConfig, Observation)

@@ -12,12 +12,12 @@ def blend(image: NDArray[np.uint8], rgb: Any, alpha: Any, opacity: float) -> NDA
 
     Args:
         image: of the camera, uint8 [H, W, 3].
-        rgb: rendered colours times alpha, [H, W, 3] 0..1.
+        rgb: rendered colours [H, W, 3] 0..1.
         alpha: rendered coverage [H, W] 0..1.
         opacity: of the robot, 0..1.
     """
-    rgb, alpha = np.asarray(rgb, np.float32), np.asarray(alpha, np.float32)[..., None]
-    mixed = image * (1.0 - opacity * alpha) + (255.0 * opacity) * rgb
+    weight = opacity * np.asarray(alpha, np.float32)[..., None]
+    mixed = image * (1.0 - weight) + 255.0 * weight * np.asarray(rgb, np.float32)
     return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
 
 

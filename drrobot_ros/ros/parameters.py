@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+from weakref import WeakKeyDictionary
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -111,7 +112,7 @@ class Parameters(Generic[Config]):
         self.config: Config = build(cls, start, prefix)
         for name in self._settings:
             self._declare(name, start[name])
-        node.add_pre_set_parameters_callback(self._fit)
+        _fit_before_setting(node, self._kinds)
         node.add_on_set_parameters_callback(self._validate)
         node.add_post_set_parameters_callback(self._apply)
 
@@ -131,15 +132,11 @@ class Parameters(Generic[Config]):
             self._node.declare_parameter(name, value, descriptor, ignore_override=True)
             return
         # rclpy cannot tell the type of an empty list, so the value comes after the declaration.
-        read_only, descriptor.read_only = descriptor.read_only, False
+        descriptor.read_only = False
         self._node.declare_parameter(name, kind, descriptor, ignore_override=True)
         self._node.set_parameters([Parameter(name, kind, list(value))])
-        if read_only:
-            descriptor.read_only = True
-            self._node.set_descriptor(name, descriptor)
-
-    def _fit(self, parameters: list[Parameter]) -> list[Parameter]:
-        return [fit(p, self._kinds[p.name]) if p.name in self._kinds else p for p in parameters]
+        if self._settings[name].info.read_only:
+            self._node.set_descriptor(name, describe(name, self._settings[name]))
 
     def _candidate(self, parameters: list[Parameter]) -> dict[str, Any]:
         changed = {p.name: _plain(p.value) for p in parameters if p.name in self._settings}
@@ -160,6 +157,21 @@ class Parameters(Generic[Config]):
             self.config = config
         if changed and self._on_change is not None:
             self._on_change(config)
+
+
+_kinds_by_node: WeakKeyDictionary[Node, dict[str, Parameter.Type]] = WeakKeyDictionary()
+
+
+def _fit_before_setting(node: Node, kinds: dict[str, Parameter.Type]) -> None:
+    """Have :func:`fit` applied to whatever is set on a node."""
+    first = node not in _kinds_by_node
+    known = _kinds_by_node.setdefault(node, {})
+    known.update(kinds)
+    # One callback for all classes: rclpy joins what several return, so each would come twice.
+    if first:
+        node.add_pre_set_parameters_callback(
+            lambda given: [fit(p, known[p.name]) if p.name in known else p for p in given]
+        )
 
 
 def build(cls: type[Config], values: dict[str, Any], prefix: str = "") -> Config:

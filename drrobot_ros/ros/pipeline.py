@@ -18,9 +18,6 @@ from drrobot_ros.ros.synchronizer import Frame
 
 Matrix = NDArray[np.float64]
 
-#: Frames further apart than this have nothing to predict from each other.
-GAP_S = 1.0
-
 #: How long a start waits for joint states where somebody publishes the topic.
 JOINTS_WAIT_S = 1.0
 
@@ -75,7 +72,6 @@ class Pipeline:
         self._rectified = rectified
         self._tracker: Any = None
         self._tracker_config: Any = None
-        self._last: Any = None
         self._last_stamp_ns: int | None = None
         self._info_camera: tuple[Any, Any] | None = None
         self._history: JointHistory | None = None
@@ -112,7 +108,6 @@ class Pipeline:
         """Start afresh at the next frame, from the initial values."""
         self._started = False
         self._waiting_since_s = None
-        self._last = None
 
     def add_joint_state(self, message: Any) -> None:
         """Take a joint state; says what is wrong with it."""
@@ -165,13 +160,13 @@ class Pipeline:
         begin = time.perf_counter()
         estimate = self._tracker.update(observation)
         solve_time_s = time.perf_counter() - begin
-        self._last, self._last_stamp_ns = estimate, stamp_ns
+        self._last_stamp_ns = stamp_ns
         for topic in ("image", "camera_info", "start"):
             self._diagnostics.good(topic)
         return Outcome(frame, image, camera, estimate, solve_time_s)
 
     def render(self, outcome: Outcome) -> tuple[Any, Any]:
-        """Return the rendered robot at an estimate: colours times alpha [H, W, 3], alpha [H, W]."""
+        """Return the rendered robot at an estimate: colours [H, W, 3] 0..1, alpha [H, W]."""
         rgb, alpha, _ = self._tracker.render(outcome.estimate, outcome.camera)
         return rgb, alpha
 
@@ -226,15 +221,13 @@ class Pipeline:
                 WARN,
                 cause="back",
             )
+            # The tracker sees the jump itself and forgets the motion, not the pose.
             if self._history is not None:
                 self._history.clear()
-        if (ahead_s < 0 or ahead_s > GAP_S) and self._last is not None and self._started:
-            # What is known of velocities is void, what is known of the pose is the best guess.
-            self._tracker.reset(q=self._last.q, T_base_camera=self._last.T_base_camera)
         return stamp_ns
 
     def _joints(self, stamp_s: float) -> NDArray[np.float64] | None:
-        if self._settings().use_joint_states != "prior" or self._history is None:
+        if self._history is None:
             return None
         q = self._history.at(stamp_s)
         return q if np.isfinite(q).any() else None
@@ -260,8 +253,7 @@ class Pipeline:
     def _use_current_config(self) -> None:
         config = self._config()
         if config is not self._tracker_config:
-            self._tracker.configure(config)
-            self._tracker_config = config
+            self._tracker.config = self._tracker_config = config
 
     def _start(self, optical_frame: str, stamp_s: float) -> None:
         settings = self._settings()
@@ -292,7 +284,7 @@ class Pipeline:
                     f"{self.model.nq}: {', '.join(self.model.joint_names)}",
                 )
             return np.array(given)
-        if settings.use_joint_states == "off" or self._history is None:
+        if not settings.subscribe_joint_states or self._history is None:
             return q
         measured = self._history.at(stamp_s)
         if not np.isfinite(measured).any() and self.expect_joint_states():

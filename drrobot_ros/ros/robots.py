@@ -19,8 +19,10 @@ def load_robot(settings: PoseEstimatorSettings, description: str | None = None) 
     Raises:
         InputError: the model or its meshes cannot be loaded, or the splats are another robot's.
     """
+    from drrobot_ros.native.library import set_num_threads
     from drrobot_ros.splats import GaussianRobot
 
+    set_num_threads(settings.threads)
     source = settings.robot if description is None else description
     model = load_model(source, settings.package_paths, settings.base_link)
     if settings.splats:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 
 import rclpy
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
@@ -15,9 +16,12 @@ def run(make: Callable[[], Node], args: list[str] | None = None) -> int:
 
     A start value that is not valid, or something not installed, ends it with one clear line.
     """
-    rclpy.init(args=args)
     try:
+        rclpy.init(args=args)
         node = make()
+    except RCLError as error:  # a parameter or a file of them that rcl cannot read
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     except DrRobotError as error:
         print(f"error: {error}", file=sys.stderr)
         rclpy.try_shutdown()

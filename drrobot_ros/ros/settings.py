@@ -74,21 +74,21 @@ class PoseEstimatorSettings:
     joint_prefix: str = setting(
         "", "what joint states put before the model's joint names", read_only=True
     )
-    use_joint_states: str = setting(
-        "prior",
-        "how the topic joint_states is used: as a soft prior in every frame, for the start only, "
-        "or not at all",
-        choices=("prior", "start", "off"),
+    subscribe_joint_states: bool = setting(
+        True,
+        "subscribe to joint_states; tracker.encoder_sigma_rad says how far they are trusted, "
+        "0: only for the start",
+        read_only=True,
     )
-    use_depth: bool = setting(
+    subscribe_depth: bool = setting(
         False, "subscribe to depth (aligned with image, same stamp)", read_only=True
     )
-    use_mask: bool = setting(
+    subscribe_mask: bool = setting(
         False,
         "subscribe to mask (mono8, 255 where the robot is, same stamp as image)",
         read_only=True,
     )
-    use_ignore_mask: bool = setting(
+    subscribe_ignore_mask: bool = setting(
         False,
         "subscribe to ignore_mask (mono8, 255 where the image is not to be used, same stamp)",
         read_only=True,
@@ -127,7 +127,9 @@ class PoseEstimatorSettings:
         minimum=0.01,
         maximum=1e6,
     )
-    torch_threads: int = setting(1, "threads of torch", minimum=1, maximum=256, read_only=True)
+    threads: int = setting(
+        0, "threads of the rasterizer; 0: one per core", minimum=0, maximum=64, read_only=True
+    )
 
     def __post_init__(self) -> None:
         validate(self)

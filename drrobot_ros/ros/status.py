@@ -1,12 +1,12 @@
 """How the estimator is doing: the ~/status message and the node's diagnostic."""
 
 import copy
+import math
 import threading
 import time
 from collections import deque
 from typing import Any
 
-import numpy as np
 from std_msgs.msg import Header
 
 from drrobot_msgs.msg import EstimatorStatus
@@ -60,10 +60,9 @@ class StatusBoard:
             m.iterations = int(estimate.iterations)
             m.stop_reason = str(getattr(estimate.stop_reason, "value", estimate.stop_reason))
             m.solve_time_s, m.latency_s = outcome.solve_time_s, latency_s
-            index = list(names.index.values())
             m.joint_names = list(names.index)
-            m.position = np.asarray(estimate.q, np.float64)[index].tolist()
-            m.position_stddev = np.asarray(estimate.q_std, np.float64)[index].tolist()
+            m.position = names.positions(estimate.q)
+            m.position_stddev = names.velocities(estimate.q_std)
 
     def refused_frame(self, header: Header, reason: str) -> None:
         """Take note that a frame could not be used."""
@@ -89,7 +88,7 @@ class StatusBoard:
 
     def silent_for_s(self) -> float:
         """Return for how long no image came [s]; infinite before the first."""
-        return np.inf if self.received_s is None else time.monotonic() - self.received_s
+        return math.inf if self.received_s is None else time.monotonic() - self.received_s
 
     def look_for_silence(self, timeout_s: float) -> bool:
         """Become STALE where images are missing or unusable; return whether that is news."""

@@ -70,13 +70,10 @@ class Estimate:
 
 
 class FakeTracker:
-    """Believes encoders, else adds 0.01 rad a frame; residual: resets, depth and camera seen."""
+    """Believes encoders, else adds 0.01 rad a frame; residual: resets, plus depth in mm."""
 
     def __init__(self, model, gaussians, config) -> None:
         self.model, self.config, self.resets = model, config, 0
-
-    def configure(self, config) -> None:
-        self.config = config
 
     def reset(self, q=None, T_base_camera=None) -> None:
         self.resets += 1

@@ -84,7 +84,9 @@ class PoseEstimator(Node):
 
     def _subscribe(self, settings: PoseEstimatorSettings) -> None:
         options = {"qos_overriding_options": qos.overridable()}
-        extras = [n for n in ("depth", "mask", "ignore_mask") if getattr(settings, f"use_{n}")]
+        extras = [
+            n for n in ("depth", "mask", "ignore_mask") if getattr(settings, f"subscribe_{n}")
+        ]
         sync = Synchronizer(self._worker.put, extras)
 
         def image(message: Image) -> None:
@@ -103,18 +105,19 @@ class PoseEstimator(Node):
                 qos.IMAGE_INPUT,
                 **options,
             )
-        self.create_subscription(
-            JointState, "joint_states", self._joint_state, qos.STREAM_INPUT, **options
-        )
+        if settings.subscribe_joint_states:
+            self.create_subscription(
+                JointState,
+                "joint_states",
+                self._pipeline.add_joint_state,
+                qos.STREAM_INPUT,
+                **options,
+            )
         if not settings.robot:
             self._description = ""
             self.create_subscription(
                 String, "robot_description", self._robot_description, qos.LATCHED, **options
             )
-
-    def _joint_state(self, message: JointState) -> None:
-        if self._settings.config.use_joint_states != "off":
-            self._pipeline.add_joint_state(message)
 
     def _robot_description(self, message: String) -> None:
         if message.data != self._description:

@@ -90,9 +90,7 @@ setup(
     install_requires=[
         "imageio",
         "imageio-ffmpeg",
-        "lxml",
         "mujoco>=3.3",
-        "networkx",
         "numpy",
         "opencv-python-headless",
         "pillow",
@@ -100,7 +98,6 @@ setup(
         "pyyaml",
         "scipy",
         "torch>=2.4",
-        "tqdm",
         "trimesh",
     ],
     entry_points={

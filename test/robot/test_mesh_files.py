@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 import trimesh
+from trimesh.visual import ColorVisuals
 
 from drrobot_ros.errors import ModelError
 from drrobot_ros.robot import RobotModel
@@ -231,7 +232,7 @@ def test_vertex_colours_become_face_colours(tmp_path):
     mesh = trimesh.creation.box((1, 1, 1))
     front = mesh.face_normals[:, :1] > 0.5
     rgba = np.where(front, [[255, 0, 0, 255]], [[0, 0, 255, 255]])
-    mesh.visual = trimesh.visual.ColorVisuals(mesh, face_colors=rgba)
+    mesh.visual = ColorVisuals(mesh, face_colors=rgba)
     mesh.export(tmp_path / "a.ply")
     visual = RobotModel.from_urdf_string(urdf(str(tmp_path / "a.ply"))).visuals[0]
     assert visual.face_colors is not None

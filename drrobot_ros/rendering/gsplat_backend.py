@@ -20,14 +20,14 @@ def rasterize_gsplat(inputs: RasterInputs) -> tuple[torch.Tensor, torch.Tensor, 
         InputError: tensors that are not float32 on CUDA.
         BackendError: gsplat cannot be imported.
     """
-    if inputs.means.device.type != "cuda":
-        raise InputError(f"means must be on CUDA for backend 'gsplat', got {inputs.means.device}")
-    if inputs.means.dtype != torch.float32:
-        raise InputError(f"means must be float32 for backend 'gsplat', got {inputs.means.dtype}")
     try:
         from gsplat import rasterization
     except ImportError as error:
         raise BackendError(f"backend 'gsplat' needs gsplat ({error}); run: {INSTALL}") from error
+    if inputs.means.device.type != "cuda":
+        raise InputError(f"means must be on CUDA for backend 'gsplat', got {inputs.means.device}")
+    if inputs.means.dtype != torch.float32:
+        raise InputError(f"means must be float32 for backend 'gsplat', got {inputs.means.dtype}")
     return rasterization(
         means=inputs.means.contiguous(),
         quats=inputs.quats.contiguous(),

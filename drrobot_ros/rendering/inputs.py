@@ -65,6 +65,8 @@ def check_inputs(inputs: RasterInputs) -> RasterInputs:
     viewmats = _tensor("viewmats", inputs.viewmats)
     n = means.shape[0] if means.ndim == 2 else 0
     c = viewmats.shape[0] if viewmats.ndim == 3 else 0
+    if viewmats.ndim == 3 and c == 0:
+        raise InputError("viewmats must have at least one camera, got none")
     shapes = {
         "means": (n, 3),
         "quats": (n, 4),
@@ -76,8 +78,6 @@ def check_inputs(inputs: RasterInputs) -> RasterInputs:
     symbols = {"means": "[N, 3]", "viewmats": "[C, 4, 4]"}
     for name, shape in shapes.items():
         _check_tensor(name, getattr(inputs, name), [shape], means, symbols.get(name))
-    if c == 0:
-        raise InputError("viewmats must have at least one camera, got none")
     colors = _tensor("colors", inputs.colors)
     d = colors.shape[-1] if colors.ndim in (2, 3) else 0
     _check_tensor("colors", colors, [(n, d), (c, n, d)], means, f"[{n}, D] or [{c}, {n}, D]")

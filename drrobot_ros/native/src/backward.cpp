@@ -102,13 +102,13 @@ void backward(
         const Entry entry = entries[e];
         const Splat& s = view.splats[entry.splat];
         uint32_t todo = view.blocks[e];
-        const vf x_rel = px - s.mx, y_rel = py - s.my;
+        const vf x = px - s.mx, y = py - s.my;
         vf m[6 + D] = {};
         while (todo) {
             const int b = __builtin_ctz(todo);
             todo &= todo - 1;
-            const vf dx = x_rel + BLOCK_CORNERS.x[b], dy = y_rel + BLOCK_CORNERS.y[b];
-            const vf u = exponent(s, dx, dy);
+            const vf dy = y + BLOCK_CORNERS.y[b], p = x + BLOCK_CORNERS.x[b] - s.kx * dy;
+            const vf u = exponent(s, p, dy);
             const vf t = load(T + b * LANES);
             const vf full = exp2(u), a = min(full, splat(MAX_ALPHA));
             const vf next = t - a * t;
@@ -128,12 +128,12 @@ void backward(
             // dL/dalpha = T c.g - rest / (1 - alpha); none where alpha is bounded.
             const vi free = add & at_least(splat(MAX_ALPHA), full);
             const vf v = keep(free, a * (t * cg - r * reciprocal(1.0f - a)));
-            const vf vx = v * dx, vy = v * dy;
+            const vf vp = v * p, vy = v * dy;
             m[0] += v;
-            m[1] += vx;
+            m[1] += vp;
             m[2] += vy;
-            m[3] += vx * dx;
-            m[4] += vx * dy;
+            m[3] += vp * p;
+            m[4] += vp * dy;
             m[5] += vy * dy;
         }
         alignas(64) float total[16] = {};

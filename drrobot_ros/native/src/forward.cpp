@@ -13,7 +13,8 @@ DRR_INLINE uint32_t composite(
     while (blocks) {
         const int b = __builtin_ctz(blocks), at = b * LANES;
         blocks &= blocks - 1;
-        const vf u = exponent(s, x + BLOCK_CORNERS.x[b], y + BLOCK_CORNERS.y[b]);
+        const vf dy = y + BLOCK_CORNERS.y[b], p = x + BLOCK_CORNERS.x[b] - s.kx * dy;
+        const vf u = exponent(s, p, dy);
         const vf t = load(T + at);
         const vi inside = at_least(u, splat(MIN_U)) & above(t, vf{});
         const vf a = min(exp2(u), splat(MAX_ALPHA));

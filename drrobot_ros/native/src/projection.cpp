@@ -43,6 +43,7 @@ struct Projection {
     vf j00, j02, j11, j12;          // Jacobian of the perspective projection
     vi clamped_x, clamped_y;        // its slope was bounded
     vf U[6];                        // Jacobian * M
+    vf n[3];                        // cross product of U's rows
     vf xx0, xy, yy0, det0;          // covariance U U^T and its determinant
     vf xx, yy, det;                 // with eps2d on the diagonal
     vf opacity, compensation;
@@ -92,10 +93,10 @@ DRR_INLINE Projection project_lanes(
     o.xy = a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
     o.yy0 = b[0] * b[0] + b[1] * b[1] + b[2] * b[2];
     // |a x b|^2 is the determinant without the cancellation of xx0 yy0 - xy^2.
-    const vf n0 = a[1] * b[2] - a[2] * b[1];
-    const vf n1 = a[2] * b[0] - a[0] * b[2];
-    const vf n2 = a[0] * b[1] - a[1] * b[0];
-    o.det0 = n0 * n0 + n1 * n1 + n2 * n2;
+    o.n[0] = a[1] * b[2] - a[2] * b[1];
+    o.n[1] = a[2] * b[0] - a[0] * b[2];
+    o.n[2] = a[0] * b[1] - a[1] * b[0];
+    o.det0 = o.n[0] * o.n[0] + o.n[1] * o.n[1] + o.n[2] * o.n[2];
     o.xx = o.xx0 + eps2d;
     o.yy = o.yy0 + eps2d;
     o.det = o.det0 + eps2d * (o.xx0 + o.yy0 + eps2d);
@@ -173,20 +174,19 @@ void project(const drr_raster_input& in, int camera, int first, int last, View& 
         const vi y1 = to_int(min(max(my + ry - 0.49f + 1.0f, zero), h1));
 
         const vf inv_xx = 1.0f / o.xx, inv_yy = 1.0f / o.yy;
-        alignas(64) float f[12][LANES];
+        alignas(64) float f[11][LANES];
         store(f[0], mx);
         store(f[1], my);
         store(f[2], (0.5f * LOG2E) * o.yy * inv_det);
-        store(f[3], -LOG2E * o.xy * inv_det);
-        store(f[4], (0.5f * LOG2E) * o.xx * inv_det);
+        store(f[3], (0.5f * LOG2E) * inv_yy);
+        store(f[4], o.xy * inv_yy);
         store(f[5], lo);
-        store(f[6], o.xy * inv_yy);
         // A little larger than exact: rounding must not lose a pixel.
-        store(f[7], 1.00001f * reach * o.det * inv_yy);
-        store(f[8], o.det * inv_yy * inv_yy);
-        store(f[9], o.xy * inv_xx * rx);
-        store(f[10], 1.0001f * ry + 0.01f);
-        store(f[11], o.z);
+        store(f[6], 1.00001f * reach * o.det * inv_yy);
+        store(f[7], o.det * inv_yy * inv_yy);
+        store(f[8], o.xy * inv_xx * rx);
+        store(f[9], 1.0001f * ry + 0.01f);
+        store(f[10], o.z);
         alignas(64) int32_t r[4][LANES];
         store_i(r[0], x0);
         store_i(r[1], x1);
@@ -207,12 +207,12 @@ void project(const drr_raster_input& in, int camera, int first, int last, View& 
                 rect.y1 = (int16_t)((r[3][l] - 1) / TILE + 1);
                 Splat& s = view.splats[i];
                 float* to = &s.mx;
-                for (int k = 0; k < 12; ++k) to[k] = f[k][l];
+                for (int k = 0; k < 11; ++k) to[k] = f[k][l];
                 for (int k = 0; k < MAX_CHANNELS; ++k)
                     s.color[k] = k < in.channels ? color[k] : s.depth;
             }
             view.rects[i] = rect;
-            view.depths[i] = f[11][l];
+            view.depths[i] = f[10][l];
         }
     }
 }
@@ -289,30 +289,31 @@ void project_backward(
             for (int k = 0; k < 6; ++k) f[k][l] = r[k];
             f[6][l] = depth_channel >= 0 ? sums[base + l].color[depth_channel] : 0.0f;
         }
-        const vf v = load(f[0]), v_x = load(f[1]), v_y = load(f[2]);
-        const vf v_depth = load(f[6]);
+        const vf v = load(f[0]), v_depth = load(f[6]);
 
-        // dL/ds = -v, s = (a dx^2 + 2 b dx dy + c dy^2) / 2.
-        const vf inv_det = 1.0f / o.det;
-        const vf a = o.yy * inv_det, b = -o.xy * inv_det, cc = o.xx * inv_det;
-        const vf v_mx = a * v_x + b * v_y, v_my = b * v_x + cc * v_y;
-        const vf ga = -0.5f * load(f[3]), gb = -0.5f * load(f[4]), gc = -0.5f * load(f[5]);
-        // cov = conic^-1: dL/dcov = -conic G conic, G = [[ga, gb], [gb, gc]].
-        const vf p00 = a * ga + b * gb, p01 = a * gb + b * gc;
-        const vf p10 = b * ga + cc * gb, p11 = b * gb + cc * gc;
-        vf V00 = -(p00 * a + p01 * b), V01 = -(p00 * b + p01 * cc), V11 = -(p10 * b + p11 * cc);
+        // dL/ds = -v, s = d^T cov^-1 d / 2. With the rows u0, u1 of U, cov^-1 = L^T diag(wp, wy) L,
+        // L = [[1, -kx], [0, 1]], (p, dy) = L d: dL/dU = sum of v (cov^-1 d) (cov^-1 d)^T U.
+        const vf wy = 1.0f / o.yy, kx = o.xy * wy, wp = o.yy / o.det;
+        const vf v_mx = wp * load(f[1]), v_my = wy * load(f[2]) - kx * v_mx;
+        const vf pp = wp * wp * load(f[3]), py = wp * wy * load(f[4]), yy = wy * wy * load(f[5]);
         const vf v_opacity = v / g.o;  // v is dL/d(log opacity)
-        if (in.antialiased) {
-            // log compensation = (log det0 - log det) / 2.
-            const vf half = 0.5f * v, inv_det0 = 1.0f / o.det0;
-            V00 += half * (o.yy0 * inv_det0 - a);
-            V01 += half * (-o.xy * inv_det0 - b);
-            V11 += half * (o.xx0 * inv_det0 - cc);
-        }
         vf dU[6];
         for (int k = 0; k < 3; ++k) {
-            dU[k] = 2.0f * (V00 * o.U[k] + V01 * o.U[3 + k]);
-            dU[3 + k] = 2.0f * (V01 * o.U[k] + V11 * o.U[3 + k]);
+            const vf r = o.U[k] - kx * o.U[3 + k];
+            dU[k] = pp * r + py * o.U[3 + k];
+            dU[3 + k] = py * r + yy * o.U[3 + k] - kx * dU[k];
+        }
+        if (in.antialiased) {
+            // log compensation = (log det0 - log det) / 2, det0 = |n|^2, n = u0 x u1.
+            const vf v_det0 = v / o.det0;
+            for (int k = 0; k < 3; ++k) {
+                const int i = (k + 1) % 3, j = (k + 2) % 3;
+                const vf* a = o.U;
+                const vf* b = o.U + 3;
+                const vf w = wp * (a[k] - kx * b[k]);
+                dU[k] += v_det0 * (b[i] * o.n[j] - b[j] * o.n[i]) - v * w;
+                dU[3 + k] += v_det0 * (o.n[i] * a[j] - o.n[j] * a[i]) - v * (wy * b[k] - kx * w);
+            }
         }
         vf dM[9], dj00{}, dj02{}, dj11{}, dj12{};
         for (int k = 0; k < 3; ++k) {

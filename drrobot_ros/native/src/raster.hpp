@@ -70,9 +70,9 @@ struct View {
 };
 
 // What a tile adds to its slot, and after the gather a splat's sum.
-// With v = dL/dalpha * alpha: moments of v in (dx, dy), then dL/dcolor.
+// With v = dL/dalpha * alpha: moments of v in (p, dy) of splat.hpp, then dL/dcolor.
 struct alignas(64) Record {
-    float v, v_x, v_y, v_xx, v_xy, v_yy;
+    float v, v_p, v_y, v_pp, v_py, v_yy;
     float color[MAX_CHANNELS];
     float unused[6];
 };

@@ -1,7 +1,8 @@
 // A Gaussian projected to an image, and which blocks of a tile it touches.
 //
-// alpha(pixel) = 2^u,  u = lo - (A dx^2 + B dx dy + C dy^2),  (dx, dy) = pixel centre - (mx, my).
-// The pixel is skipped where u < MIN_U (alpha < 1/255); alpha is bounded by MAX_ALPHA.
+// alpha(pixel) = 2^u,  u = lo - (A p^2 + F dy^2),  p = dx - kx dy,  (dx, dy) = pixel centre - (mx, my).
+// The pixel is skipped where u < MIN_U (alpha < 1/255); alpha is bounded by MAX_ALPHA. The completed
+// square costs what a dx^2 + b dx dy + c dy^2 costs, without its cancellation on long thin splats.
 //
 // A tile of 16x16 pixels is cut into blocks of LANES pixels, 4 rows high: 4x4 blocks of 4x4 pixels
 // where LANES is 16, 8x4 blocks of 2x4 pixels where it is 8. Compact blocks leave fewer lanes idle
@@ -27,14 +28,16 @@ constexpr int MAX_CHANNELS = 4;  // composited in one pass
 
 struct alignas(64) Splat {
     float mx, my;    // px
-    float A, B, C;   // 1/px^2, base-2 logarithm of the falloff
+    float A, F;      // 1/px^2, of the base-2 logarithm of alpha
+    float kx;        // shear
     float lo;        // log2(opacity)
-    float kx;        // at height dy the ellipse u = MIN_U is centred at dx = kx * dy
-    float SA, E;     // and its half width squared is SA - E * dy^2 (SA and ry a little enlarged)
+    float SA, E;     // at height dy the ellipse u = MIN_U is centred at dx = kx dy, and its half
+                     // width squared is SA - E dy^2 (SA and ry are a little enlarged)
     float dy_right;  // dy of its rightmost point; the leftmost point is opposite
     float ry;        // its half height, px
     float depth;     // camera z
     float color[MAX_CHANNELS];
+    float unused;
 };
 static_assert(sizeof(Splat) == 64, "one cache line");
 
@@ -106,11 +109,7 @@ struct BlockCorners {
 };
 constexpr BlockCorners BLOCK_CORNERS;
 
-// u at the pixels of a block, given dx and dy there.
-DRR_INLINE vf exponent(const Splat& s, vf dx, vf dy) {
-    vf t = s.A * dx + s.B * dy;
-    vf v = s.C * dy;
-    return s.lo - dx * t - dy * v;
-}
+// u at pixels, given p and dy there.
+DRR_INLINE vf exponent(const Splat& s, vf p, vf dy) { return s.lo - p * (s.A * p) - dy * (s.F * dy); }
 
 }  // namespace drr

@@ -26,12 +26,14 @@ class TrackerConfig:
     learn_background: bool = setting(
         True, "learn the background behind the moving robot (the camera must stand still)"
     )
-    use_color: bool = setting(True, "compare colours inside the robot")
+    use_parts: bool = setting(True, "compare where the robot's differently coloured parts lie")
     use_depth: bool = setting(True, "compare depth where a depth image is given")
     mask_sigma: float = setting(
         0.25, "noise of the silhouette, in units of coverage", minimum=0.01, maximum=10.0
     )
-    color_sigma: float = setting(0.15, "noise of a colour channel", minimum=0.005, maximum=10.0)
+    parts_sigma: float = setting(
+        0.35, "noise of the part labels, in units of coverage", minimum=0.01, maximum=10.0
+    )
     depth_sigma_m: float = setting(0.01, "noise of the depth image", unit="m", minimum=1e-4)
     robust: float = setting(
         1.5, "residuals beyond this many sigmas count linearly", minimum=0.1, maximum=100.0

@@ -40,6 +40,7 @@ class _View(ctypes.Structure):
         ("T_camera", ctypes.c_double * 16),
         ("twist_center", ctypes.c_double * 3),
         ("target", _FLOAT),
+        ("color_weight", _FLOAT),
         ("background", _FLOAT),
         ("mask", _FLOAT),
         ("mask_weight", _FLOAT),
@@ -99,6 +100,7 @@ class ImageTarget:
         width: px.
         height: px.
         color: observed colour [H,W,3] 0..1, or None: no colour residual.
+        color_weight: trust in the colours [H,W] 0..1; None: 1.
         background: what is behind the robot [H,W,3]; None: the observed colour itself.
         mask: probability that a pixel shows the robot [H,W], or None: no silhouette residual.
         mask_weight: trust in the mask [H,W] 0..1; None: 1.
@@ -124,6 +126,7 @@ class ImageTarget:
     width: int
     height: int
     color: FloatImage | None = None
+    color_weight: FloatImage | None = None
     background: FloatImage | None = None
     mask: FloatImage | None = None
     mask_weight: FloatImage | None = None
@@ -191,9 +194,17 @@ class ImageModel:
         gaussians: a :class:`~drrobot_ros.splats.GaussianRobot` of the same links.
         nq: number of joint positions.
         nv: number of joint velocities.
+        colors: three channels per splat [n,3] in place of the colours, e.g. part labels.
     """
 
-    def __init__(self, tree: Any, gaussians: Any, nq: int, nv: int) -> None:
+    def __init__(
+        self,
+        tree: Any,
+        gaussians: Any,
+        nq: int,
+        nv: int,
+        colors: NDArray[np.floating] | None = None,
+    ) -> None:
         self._lib = _functions()
         self.nq, self.nv = nq, nv
         self.n_links = len(tree.link_names)
@@ -216,7 +227,7 @@ class ImageModel:
             _f32(gaussians.quats),
             _f32(gaussians.scales),
             _f32(gaussians.opacities),
-            _f32(gaussians.colors),
+            _f32(gaussians.colors if colors is None else colors),
             _f32(gaussians.normals),
             np.ascontiguousarray(np.asarray(gaussians.link_index), np.int32),
         ]
@@ -385,6 +396,7 @@ class ImageModel:
         h, w = target.height, target.width
         shapes = {
             "color": (h, w, 3),
+            "color_weight": (h, w),
             "background": (h, w, 3),
             "mask": (h, w),
             "mask_weight": (h, w),
@@ -415,6 +427,7 @@ class ImageModel:
             T_camera=(ctypes.c_double * 16)(*np.asarray(T_camera, np.float64).ravel()),
             twist_center=(ctypes.c_double * 3)(*(np.zeros(3) if center is None else center)),
             target=_pointer(planes["color"]),
+            color_weight=_pointer(planes["color_weight"]),
             background=_pointer(planes["background"]),
             mask=_pointer(planes["mask"]),
             mask_weight=_pointer(planes["mask_weight"]),

@@ -18,27 +18,26 @@ class RegionScore:
     """Scores hypotheses by mutual information of rendered labels and seen colours.
 
     Attributes:
-        model: the robot to render.
+        model: the robot to render, its splats coloured by part labels.
         target: intrinsics and pixel weights of the level.
         cluster: colour cluster of every pixel [H,W].
-        palette: colours of the robot [m,3].
         band_px: width of the band around the robot that is compared with it.
     """
 
     model: ImageModel
     target: ImageTarget
     cluster: NDArray[np.uint8]
-    palette: FloatImage
     band_px: int = 4
 
     def __call__(self, q: Vector, T_camera: Matrix) -> Vector:
         """Return the scores [n] of joint positions [n,nq]."""
+        labels = np.eye(3, dtype=np.float32)
         return self.model.region_scores(
-            q, T_camera, self.target, self.cluster, self.palette, self.band_px
+            q, T_camera, self.target, self.cluster, labels, self.band_px
         )
 
 
-def palette_of(colors: NDArray[np.floating], count: int = 4) -> FloatImage:
+def palette_of(colors: NDArray[np.floating], count: int = 3) -> FloatImage:
     """Return the few colours that tell a robot's parts apart [m,3], by k-means of its splats."""
     import cv2
 

@@ -59,41 +59,80 @@ def dilate(alpha: FloatImage, radius_px: int) -> FloatImage:
 
 
 @dataclasses.dataclass(frozen=True)
-class RegionStatistics:
-    """Colour counts of the robot and of the band around it, as probabilities [clusters]."""
+class RegionOdds:
+    """What colour and place say of a pixel.
 
-    inside: NDArray[np.float64]
-    outside: NDArray[np.float64]
+    Attributes:
+        robot: log p(colour | robot) / p(colour | around the robot), near the pixel [H,W].
+        part: index of the likeliest part of the robot [H,W].
+        part_margin: log-odds of that part against the others [H,W].
+    """
 
-    @classmethod
-    def count(
-        cls,
-        cluster: NDArray[np.uint8],
-        clusters: int,
-        inside: FloatImage,
-        outside: FloatImage,
-    ) -> "RegionStatistics":
-        """Count clusters under two weight images [H,W]."""
-        flat = cluster.ravel()
-        counts = []
-        for weight in (inside, outside):
-            n = np.bincount(flat, weight.ravel(), clusters)
-            counts.append((n + 0.5) / (n + 0.5).sum())
-        return cls(counts[0], counts[1])
-
-    def blend(self, other: "RegionStatistics", share: float) -> "RegionStatistics":
-        """Return the average with another one, which counts for `share`."""
-        return RegionStatistics(
-            (1 - share) * self.inside + share * other.inside,
-            (1 - share) * self.outside + share * other.outside,
-        )
-
-    def log_odds(self, cluster: NDArray[np.uint8]) -> FloatImage:
-        """Return log p(colour | robot) / p(colour | around it) of every pixel [H,W]."""
-        ratio = np.log(self.inside / self.outside).astype(np.float32)
-        return ratio[cluster]
+    robot: FloatImage
+    part: NDArray[np.intp]
+    part_margin: FloatImage
 
 
-def silhouette_target(log_odds: FloatImage) -> tuple[FloatImage, FloatImage]:
-    """Return mask and trust from log-odds: which side is likelier, and by how much."""
-    return (log_odds > 0).astype(np.float32), np.abs(np.tanh(0.5 * log_odds)).astype(np.float32)
+def region_odds(
+    cluster: NDArray[np.uint8],
+    clusters: int,
+    parts: FloatImage,
+    outside: FloatImage,
+    cell_px: int,
+    reach: int = 2,
+    pooled: float = 30.0,
+) -> RegionOdds:
+    """Count colours inside and around the rendered robot, near every pixel.
+
+    Counts are taken in cells and summed over `reach` cells to every side; where a neighbourhood
+    holds little, the counts of the whole image (worth `pooled` pixels) stand in. Parts of the robot
+    are told apart by the counts of the whole image.
+
+    Args:
+        cluster: colour cluster of every pixel [H,W].
+        clusters: number of clusters.
+        parts: how much of each part a pixel shows, as rendered [parts,H,W].
+        outside: how much a pixel belongs to the band around the robot [H,W].
+        cell_px: size of a cell, px.
+    """
+    h, w = cluster.shape
+    rows, columns = -(-h // cell_px), -(-w // cell_px)
+    cell = (np.arange(h) // cell_px)[:, None] * columns + (np.arange(w) // cell_px)[None]
+    index = cell * clusters + cluster
+    size = rows * columns * clusters
+
+    def probability(weight: FloatImage) -> NDArray[np.float64]:
+        n = np.bincount(index.ravel(), weight.ravel(), size).reshape(rows, columns, clusters)
+        total = n.sum((0, 1)) + 0.5
+        near = _box_sum(n, reach)
+        share = total / total.sum()
+        return (near + pooled * share) / (near.sum(-1, keepdims=True) + pooled)
+
+    odds = np.log(probability(parts.sum(0)) / probability(outside))
+    by_part = np.stack([np.bincount(cluster.ravel(), p.ravel(), clusters) for p in parts]) + 0.5
+    by_part /= by_part.sum(0)
+    best = by_part.argmax(0)
+    share = by_part.max(0)
+    margin = np.log(share / (1 - share))
+    return RegionOdds(
+        odds.reshape(-1)[index].astype(np.float32),
+        best[cluster],
+        np.maximum(margin, 0).astype(np.float32)[cluster],
+    )
+
+
+def _box_sum(cells: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
+    for axis in (0, 1):
+        padded = np.pad(cells, [(reach + 1, reach) if a == axis else (0, 0) for a in range(3)])
+        total = padded.cumsum(axis)
+        n = cells.shape[axis]
+        high = np.take(total, np.arange(2 * reach + 1, 2 * reach + 1 + n), axis)
+        low = np.take(total, np.arange(n), axis)
+        cells = high - low
+    return cells
+
+
+def part_labels(colors: NDArray[np.floating], palette: FloatImage) -> FloatImage:
+    """Return one-hot part labels [n,3] of splats by their nearest palette colour."""
+    distance = np.square(np.asarray(colors)[:, None] - palette[None]).sum(-1)
+    return np.eye(3, dtype=np.float32)[distance.argmin(1)]

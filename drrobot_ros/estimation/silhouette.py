@@ -1,4 +1,12 @@
-"""The silhouette that the image suggests, from colour regions and the learned background."""
+"""What the image says of the silhouette and of the robot's parts, around an estimate.
+
+The robot's splats are grouped into parts of like colour. Colour clusters are counted in the rendered
+parts and in the band around the robot; a pixel then says which part it likely shows, or none. Only
+colours seen in this image are compared with each other, so light does not matter. The learned
+background adds what it knows.
+"""
+
+import dataclasses
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,16 +17,32 @@ from drrobot_ros.estimation.normal_equations import ImageTarget, RenderedImages
 from drrobot_ros.estimation.segmentation import (
     MAX_LOG_ODDS,
     ColorClusters,
-    RegionStatistics,
     dilate,
-    silhouette_target,
+    region_odds,
 )
 
 FloatImage = NDArray[np.float32]
 
 
+@dataclasses.dataclass(frozen=True)
+class RegionTarget:
+    """What a pixel likely shows.
+
+    Attributes:
+        mask: 1 where the robot, 0 where not [H,W].
+        mask_trust: 0..1 [H,W]; 0 far from the estimate.
+        parts: one-hot part [H,W,3].
+        parts_trust: 0..1 [H,W]; 0 where not the robot.
+    """
+
+    mask: FloatImage
+    mask_trust: FloatImage
+    parts: FloatImage
+    parts_trust: FloatImage
+
+
 class SilhouetteSource:
-    """Makes mask and trust for the solver around an estimate, and learns from every image.
+    """Makes targets for the solver around an estimate, and learns the background.
 
     Args:
         band: width of the compared band, as a share of the image width.
@@ -40,17 +64,40 @@ class SilhouetteSource:
         assert self._clusters is not None
         return self._clusters.assign(level.pixels)
 
-    def target(self, level: Level, rendered: RenderedImages) -> tuple[FloatImage, FloatImage]:
-        """Return mask and trust [H,W] around the rendered estimate."""
+    def target(self, level: Level, rendered: RenderedImages) -> RegionTarget:
+        """Return what the image shows around a rendered estimate (splats coloured by part).
+
+        A given mask of the level is believed; parts are still told apart by colour.
+        """
         cluster = self.clusters_of(level)
-        band = max(2, round(self._band * level.camera.width))
+        assert self._clusters is not None
+        band = self.band_px(level)
         wide = dilate(rendered.alpha, band)
-        odds = self._region_odds(level, cluster, rendered.alpha, wide)
+        weight = 1.0 if level.weight is None else level.weight
+        odds = region_odds(
+            cluster,
+            self._clusters.count,
+            np.moveaxis(rendered.rgb, -1, 0) * weight,
+            np.clip(wide - rendered.alpha, 0, 1) * weight,
+            band,
+        )
+        robot = odds.robot
         plate = self._plates.get(level.camera.width)
         if plate is not None:
-            odds = odds + plate.log_odds(level.color)
-        mask, trust = silhouette_target(np.clip(odds, -MAX_LOG_ODDS, MAX_LOG_ODDS))
-        return mask, (trust * (wide > 0.1)).astype(np.float32)
+            robot = robot + plate.log_odds(level.color)
+        robot = np.clip(robot, -MAX_LOG_ODDS, MAX_LOG_ODDS)
+        near = wide > 0.1
+        mask = (robot > 0).astype(np.float32)
+        mask_trust = np.abs(np.tanh(0.5 * robot)) * near
+        if level.mask is not None:
+            mask, mask_trust = level.mask, np.ones_like(mask)
+        parts_trust = mask * mask_trust * near * np.tanh(0.5 * odds.part_margin)
+        return RegionTarget(
+            mask,
+            mask_trust.astype(np.float32),
+            np.eye(3, dtype=np.float32)[odds.part],
+            parts_trust.astype(np.float32),
+        )
 
     def background(self, level: Level) -> FloatImage | None:
         """Return what is behind the robot [H,W,3]: learned where known, else the image itself."""
@@ -59,10 +106,8 @@ class SilhouetteSource:
             return None
         return np.where(plate.known[..., None], plate.mean, level.color)
 
-    def learn(self, level: Level, rendered: RenderedImages, background: bool) -> None:
-        """Take in an image whose estimate is good: colour statistics, and the background."""
-        if not background:
-            return
+    def learn(self, level: Level, rendered: RenderedImages) -> None:
+        """Learn the background of an image whose estimate is good."""
         reach = max(2, round(0.02 * level.camera.width))
         free = dilate(rendered.alpha, reach) < 0.02
         if level.weight is not None:
@@ -85,14 +130,6 @@ class SilhouetteSource:
         shares = [1 - (w * error).sum() / max(w.sum(), 1e-6) for w in (inside, outside)]
         return float(np.mean(shares))
 
-    def _region_odds(
-        self, level: Level, cluster: NDArray[np.uint8], alpha: FloatImage, wide: FloatImage
-    ) -> FloatImage:
-        assert self._clusters is not None
-        weight = 1.0 if level.weight is None else level.weight
-        inside = alpha * weight
-        outside = np.clip(wide - alpha, 0, 1) * weight
-        found = RegionStatistics.count(
-            cluster, self._clusters.count, inside.astype(np.float32), outside.astype(np.float32)
-        )
-        return found.log_odds(cluster)
+    def band_px(self, level: Level) -> int:
+        """Return the width of the compared band, px."""
+        return max(2, round(self._band * level.camera.width))

@@ -23,6 +23,7 @@ from drrobot_ros.estimation.problem import (
     View,
 )
 from drrobot_ros.estimation.search import RegionScore, palette_of, search_joints
+from drrobot_ros.estimation.segmentation import part_labels
 from drrobot_ros.estimation.silhouette import SilhouetteSource
 from drrobot_ros.estimation.solver import SolverConfig, solve
 
@@ -31,7 +32,9 @@ Matrix = NDArray[np.float64]
 
 COARSE_SPLATS = 2000
 SEARCH_WIDTH = 80
-INSET_PX = 0.5
+# How far overlap and dilation push the rendered contour out: measured against the meshes.
+COARSE_INSET_PX = 0.5
+FINE_INSET_PX = 0.3
 EPS2D = 0.1
 
 
@@ -57,10 +60,16 @@ class Tracker:
         self.model = model
         self.config = config or TrackerConfig()
         self._coordinates = Coordinates.of(model.tree, model.nq, model.nv)
-        self._fine = ImageModel(model.tree, gaussians, model.nq, model.nv)
         few = gaussians.subset(COARSE_SPLATS) if len(gaussians.means) > COARSE_SPLATS else gaussians
-        self._coarse = ImageModel(model.tree, few, model.nq, model.nv)
-        self._palette = palette_of(np.asarray(gaussians.colors))
+        palette = palette_of(np.asarray(gaussians.colors))
+
+        def image_model(splats: Any, labels: bool) -> ImageModel:
+            colors = part_labels(splats.colors, palette) if labels else None
+            return ImageModel(model.tree, splats, model.nq, model.nv, colors)
+
+        self._coarse = image_model(few, True)
+        self._fine = image_model(gaussians, True)
+        self._colored = image_model(gaussians, False)
         self._limits = (np.asarray(model.lower, float), np.asarray(model.upper, float))
         self.reset()
 
@@ -135,7 +144,7 @@ class Tracker:
         Colours are as the camera sees them (gain and bias); depth is 0 where nothing is drawn.
         """
         target = self._target_of(camera, None)
-        out = self._fine.images(estimate.q, estimate.T_base_camera, target)
+        out = self._colored.images(estimate.q, estimate.T_base_camera, target)
         alpha = out.alpha
         solid = np.maximum(alpha, 1e-4)
         color = out.rgb / solid[..., None] * self._appearance.gain + self._appearance.bias
@@ -182,7 +191,6 @@ class Tracker:
             self._coarse,
             self._target_of(level.camera, level.weight),
             self._silhouette.clusters_of(level),
-            self._palette,
         )
         best, best_score = q, -np.inf
         spread = np.full(self.model.nv, sigma)
@@ -191,12 +199,15 @@ class Tracker:
             found, _ = search_joints(
                 score, self._coordinates, q, spread * scale, self._T, self._limits, share, self._rng
             )
-            for candidate in ([q, found] if known_mask else [found]):
-                stages = [Stage(level.camera.width, 2, 5), Stage(level.camera.width, 1, 5)] * 2
-                end = self._solve_stages(levels, candidate, self._T, stages, 0.0, None, None)[0]
-                end_score = float(score(end.q[None], self._T)[0])
-                if end_score > best_score:
-                    best, best_score = end.q, end_score
+            stages = [Stage(level.camera.width, 2, 5), Stage(level.camera.width, 1, 5)] * 2
+            refined = [
+                self._solve_stages(levels, start, self._T, stages, 0.0, None, None)[0].q
+                for start in ([q, found] if known_mask else [found])
+            ]
+            for candidate in (found, *refined):
+                candidate_score = float(score(candidate[None], self._T)[0])
+                if candidate_score > best_score:
+                    best, best_score = candidate, candidate_score
             q, share = best, share // 2
         return best
 
@@ -279,30 +290,27 @@ class Tracker:
             width=camera.width,
             height=camera.height,
             weight=weight,
-            inset_px=INSET_PX,
+            inset_px=COARSE_INSET_PX if camera.width <= SEARCH_WIDTH else FINE_INSET_PX,
             eps2d=EPS2D,
-            color_sigma=self.config.color_sigma,
+            color_sigma=self.config.parts_sigma,
             mask_sigma=self.config.mask_sigma,
             depth_sigma=self.config.depth_sigma_m,
             robust=self.config.robust,
-            gain=self._appearance.gain,
-            bias=self._appearance.bias,
         )
 
     def _image_target(self, level: Level, q: Vector, T: Matrix, blur_px: int) -> ImageTarget:
         """Return what a level is to be compared with, its silhouette taken around the estimate."""
         config = self.config
         bare = self._target_of(level.camera, level.weight)
-        if config.use_mask and level.mask is not None:
-            mask, trust = level.mask, None
-        else:
-            mask, trust = self._silhouette.target(level, self._coarse.images(q, T, bare))
+        seen = level if config.use_mask else dataclasses.replace(level, mask=None)
+        region = self._silhouette.target(seen, self._coarse.images(q, T, bare))
         return dataclasses.replace(
             bare,
-            mask=mask,
-            mask_weight=trust,
-            color=level.color if config.use_color else None,
-            background=self._silhouette.background(level) if config.use_color else None,
+            mask=region.mask,
+            mask_weight=region.mask_trust,
+            color=region.parts if config.use_parts else None,
+            color_weight=region.parts_trust,
+            background=np.zeros_like(region.parts),
             depth=level.depth if config.use_depth else None,
             blur_radius=blur_px,
         )
@@ -327,10 +335,8 @@ class Tracker:
             self._velocity = 0.5 * self._velocity + 0.5 * measured
         self._q, self._T = q, T
         self._started = self._state is not TrackingState.LOST
-        self._appearance = self._appearance.updated(statistics)
-        self._silhouette.learn(
-            fine, images, self.config.learn_background and self._state is TrackingState.TRACKING
-        )
+        if self.config.learn_background and self._state is TrackingState.TRACKING:
+            self._silhouette.learn(fine, images)
         covariance, q_std, camera_covariance = self._covariance(solution)
         inside = max(statistics.inside, 1e-6)
         return Estimate(

@@ -471,13 +471,14 @@ void pixel_rows(const drr_view& v, int i, const float* out, PixelRows& p) {
     std::memset(&p, 0, sizeof p);
     const float alpha = out[3];
     if (v.target) {
+        const float w = weight * (v.color_weight ? v.color_weight[i] : 1.0f);
         for (int c = 0; c < 3; ++c) {
             const float seen = v.target[3 * i + c];
             const float behind = v.background ? v.background[3 * i + c] : seen;
             p.residual[c] =
-                weight * (v.gain[c] * out[c] + v.bias[c] * alpha + (1 - alpha) * behind - seen);
-            p.coefficient[c][c] = weight * v.gain[c];
-            p.coefficient[c][3] = weight * (v.bias[c] - behind);
+                w * (v.gain[c] * out[c] + v.bias[c] * alpha + (1 - alpha) * behind - seen);
+            p.coefficient[c][c] = w * v.gain[c];
+            p.coefficient[c][3] = w * (v.bias[c] - behind);
         }
     }
     if (v.mask) {

@@ -25,6 +25,7 @@ struct drr_view {
     double T_camera[16];        // T_base_camera, or T_link_camera
     double twist_center[3];     // camera frame, m: the camera twist turns about this point
     const float* target;        // [H,W,3] observed colour 0..1
+    const float* color_weight;  // [H,W] 0..1; null: 1
     const float* background;    // [H,W,3] what is behind the robot; null: the observed colour
     const float* mask;          // [H,W] probability that a pixel shows the robot
     const float* mask_weight;   // [H,W] 0..1; null: 1

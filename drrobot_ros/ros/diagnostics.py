@@ -99,12 +99,11 @@ class Diagnostics:
 
     def publish(self) -> None:
         """Publish the status of everything; log what has been well for a while again."""
-        array = DiagnosticArray()
-        array.header.stamp = self._node.get_clock().now().to_msg()
+        statuses = []
         name = self._node.get_fully_qualified_name().lstrip("/")
         if self._summary is not None:
             level, message, values = self._summary()
-            array.status.append(self._status(name, level, message, values))
+            statuses.append(self._status(name, level, message, values))
         now = time.monotonic()
         recovered = []
         with self._lock:
@@ -114,7 +113,9 @@ class Diagnostics:
                     entry.announced = False
                     recovered.append(topic)
                 values = {"faults": str(entry.count)}
-                array.status.append(self._status(f"{name}: {topic}", level, message, values))
+                statuses.append(self._status(f"{name}: {topic}", level, message, values))
+        array = DiagnosticArray(status=statuses)
+        array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
         for topic in recovered:
             self._node.get_logger().info(f"{topic}: ok again")

@@ -22,12 +22,9 @@ class Outputs:
 
     def __init__(self, node: Node, frames: tf.FrameTree, diagnostics: Diagnostics) -> None:
         self._frames, self._diagnostics = frames, diagnostics
-        options = {"qos_overriding_options": qos.overridable()}
-        self._joints = node.create_publisher(JointState, "~/joint_states", qos.OUTPUT, **options)
-        self._pose = node.create_publisher(
-            PoseWithCovarianceStamped, "~/camera_pose", qos.OUTPUT, **options
-        )
-        self._overlay = node.create_publisher(Image, "~/overlay", qos.OUTPUT, **options)
+        self._joints = qos.publisher(node, JointState, "~/joint_states", qos.OUTPUT)
+        self._pose = qos.publisher(node, PoseWithCovarianceStamped, "~/camera_pose", qos.OUTPUT)
+        self._overlay = qos.publisher(node, Image, "~/overlay", qos.OUTPUT)
         self._broadcaster = tf.Broadcaster(node)
         self._tf_child: str | None = None
         self._overlay_limit = RateLimit()

@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 from weakref import WeakKeyDictionary
 
@@ -19,6 +19,7 @@ from rclpy.parameter import Parameter
 
 from drrobot_ros.configuration import Setting, settings_of
 from drrobot_ros.errors import InputError
+from drrobot_ros.ros.settings import nested_settings
 
 Config = TypeVar("Config")
 Type = Parameter.Type
@@ -26,17 +27,6 @@ Type = Parameter.Type
 _SCALARS = {bool: Type.BOOL, int: Type.INTEGER, float: Type.DOUBLE, str: Type.STRING}
 _ARRAYS = {float: Type.DOUBLE_ARRAY, int: Type.INTEGER_ARRAY, str: Type.STRING_ARRAY}
 _INT64 = (-(2**63), 2**63 - 1)
-
-
-def nested_settings(cls: type, prefix: str = "") -> Iterator[tuple[str, Setting]]:
-    """Yield (full name, setting) of a configuration class and of the classes nested in it."""
-    hints = get_type_hints(cls)
-    direct = {item.name: item for item in settings_of(cls)}
-    for field in dataclasses.fields(cls):
-        if field.name in direct:
-            yield prefix + field.name, direct[field.name]
-        elif dataclasses.is_dataclass(hints[field.name]):
-            yield from nested_settings(hints[field.name], f"{prefix}{field.name}.")
 
 
 def parameter_type(setting: Setting) -> Parameter.Type:
@@ -68,7 +58,7 @@ def describe(name: str, setting: Setting) -> ParameterDescriptor:
 
 def fit(parameter: Parameter, kind: Parameter.Type) -> Parameter:
     """Return the parameter with whole numbers turned into doubles where doubles are declared."""
-    value = parameter.value
+    value: Any = parameter.value
     if kind == Type.DOUBLE and parameter.type_ == Type.INTEGER:
         return Parameter(parameter.name, kind, float(value))
     if kind == Type.DOUBLE_ARRAY and parameter.type_ == Type.INTEGER_ARRAY:
@@ -87,6 +77,7 @@ class Parameters(Generic[Config]):
         cls: a frozen dataclass, which may have others nested in it.
         prefix: put before the names, e.g. ``"tracker."``.
         on_change: called with the new object after it is in place.
+        read_only: none can be changed while the node runs.
 
     Attributes:
         config: the current object. It is replaced as a whole: read it once and use that.
@@ -101,9 +92,11 @@ class Parameters(Generic[Config]):
         cls: type[Config],
         prefix: str = "",
         on_change: Callable[[Config], None] | None = None,
+        *,
+        read_only: bool = False,
     ) -> None:
         self._node, self._cls, self._prefix, self._on_change = node, cls, prefix, on_change
-        self._settings = dict(nested_settings(cls, prefix))
+        self._settings = dict(nested_settings(cls, prefix, read_only=read_only))
         self._kinds = {name: parameter_type(item) for name, item in self._settings.items()}
         self._lock = threading.Lock()
         overrides = node._parameter_overrides  # rclpy has no public way to read them

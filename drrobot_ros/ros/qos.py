@@ -1,5 +1,9 @@
 """Qualities of service, by what a topic carries (REP 2003); users override them from yaml."""
 
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.node import Node
 from rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
@@ -38,6 +42,15 @@ OUTPUT = QoSProfile(
 TF = QoSProfile(reliability=ReliabilityPolicy.RELIABLE, history=HistoryPolicy.KEEP_LAST, depth=100)
 
 
-def overridable() -> QoSOverridingOptions:
-    """Return options that let yaml change a profile: ``qos_overrides.<topic>.<role>.<policy>``."""
-    return QoSOverridingOptions.with_default_policies()
+def publisher(node: Node, kind: type, topic: str, profile: QoSProfile) -> Any:
+    """Return a publisher whose profile yaml can change: ``qos_overrides.<topic>.publisher.*``."""
+    options = QoSOverridingOptions.with_default_policies()
+    return node.create_publisher(kind, topic, profile, qos_overriding_options=options)
+
+
+def subscribe(
+    node: Node, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile
+) -> None:
+    """Subscribe; yaml can change the profile: ``qos_overrides.<topic>.subscription.*``."""
+    options = QoSOverridingOptions.with_default_policies()
+    node.create_subscription(kind, topic, callback, profile, qos_overriding_options=options)

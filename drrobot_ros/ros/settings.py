@@ -2,10 +2,33 @@
 
 import dataclasses
 import math
-from typing import Any, get_args, get_origin
+from collections.abc import Iterator
+from typing import Any, get_args, get_origin, get_type_hints
 
-from drrobot_ros.configuration import setting, settings_of, validate
+from drrobot_ros.configuration import Setting, setting, settings_of, validate
 from drrobot_ros.errors import InputError
+
+
+def nested_settings(
+    cls: type, prefix: str = "", *, read_only: bool = False
+) -> Iterator[tuple[str, Setting]]:
+    """Yield (full name, setting) of a configuration class and of the classes nested in it.
+
+    Args:
+        cls: the class.
+        prefix: put before the names.
+        read_only: none can be changed while the node runs, whatever the class says.
+    """
+    hints = get_type_hints(cls)
+    direct = {item.name: item for item in settings_of(cls)}
+    for field in dataclasses.fields(cls):
+        if field.name in direct:
+            item = direct[field.name]
+            info = dataclasses.replace(item.info, read_only=read_only or item.info.read_only)
+            yield prefix + field.name, dataclasses.replace(item, info=info)
+        elif dataclasses.is_dataclass(hints[field.name]):
+            inner = f"{prefix}{field.name}."
+            yield from nested_settings(hints[field.name], inner, read_only=read_only)
 
 
 def check_tuples(config: Any) -> None:
@@ -201,18 +224,6 @@ class SimulatedRobotSettings:
         "start, one number per position of the model [rad or m]; empty: the model's home",
         read_only=True,
     )
-    encoder_bias_rad: float = setting(
-        0.0,
-        "standard deviation of the constant error of each encoder, drawn at the start",
-        unit="rad",
-        minimum=0.0,
-        maximum=1.0,
-        read_only=True,
-    )
-    encoder_noise_rad: float = setting(
-        0.0, "standard deviation of each reading", unit="rad", minimum=0.0, maximum=1.0
-    )
-    seed: int = setting(0, "of all that is random", minimum=0, maximum=2**31 - 1, read_only=True)
 
     def __post_init__(self) -> None:
         validate(self)

@@ -1,6 +1,7 @@
 """The node ``pose_estimator``: images in, joint angles and camera pose out."""
 
 import sys
+from functools import partial
 from typing import Any
 
 from rclpy.node import Node
@@ -61,10 +62,7 @@ class PoseEstimator(Node):
         )
         self._pipeline.expect_joint_states = lambda: self.count_publishers("joint_states") > 0
         self._outputs = Outputs(self, self._frames, self._diagnostics)
-        options = {"qos_overriding_options": qos.overridable()}
-        self._status_publisher = self.create_publisher(
-            EstimatorStatus, "~/status", qos.OUTPUT, **options
-        )
+        self._status_publisher = qos.publisher(self, EstimatorStatus, "~/status", qos.OUTPUT)
         self._worker = LatestWorker(self._work, self._failed, "solver")
         self._subscribe(settings)
         self.create_service(Trigger, "~/reset", self._reset)
@@ -83,41 +81,24 @@ class PoseEstimator(Node):
         return settings.image_rectified == "yes"
 
     def _subscribe(self, settings: PoseEstimatorSettings) -> None:
-        options = {"qos_overriding_options": qos.overridable()}
-        extras = [
-            n for n in ("depth", "mask", "ignore_mask") if getattr(settings, f"subscribe_{n}")
-        ]
+        extras = ("depth", "mask", "ignore_mask")
+        extras = [name for name in extras if getattr(settings, f"subscribe_{name}")]
         sync = Synchronizer(self._worker.put, extras)
 
         def image(message: Image) -> None:
             self._status.image_received()
             sync.add_image(message, self.get_clock().now().nanoseconds)
 
-        self.create_subscription(Image, "image", image, qos.IMAGE_INPUT, **options)
-        self.create_subscription(
-            CameraInfo, "camera_info", sync.add_info, qos.IMAGE_INPUT, **options
-        )
+        qos.subscribe(self, Image, "image", image, qos.IMAGE_INPUT)
+        qos.subscribe(self, CameraInfo, "camera_info", sync.add_info, qos.IMAGE_INPUT)
         for name in extras:
-            self.create_subscription(
-                Image,
-                name,
-                lambda message, name=name: sync.add_extra(name, message),
-                qos.IMAGE_INPUT,
-                **options,
-            )
+            qos.subscribe(self, Image, name, partial(sync.add_extra, name), qos.IMAGE_INPUT)
         if settings.subscribe_joint_states:
-            self.create_subscription(
-                JointState,
-                "joint_states",
-                self._pipeline.add_joint_state,
-                qos.STREAM_INPUT,
-                **options,
-            )
+            add = self._pipeline.add_joint_state
+            qos.subscribe(self, JointState, "joint_states", add, qos.STREAM_INPUT)
         if not settings.robot:
             self._description = ""
-            self.create_subscription(
-                String, "robot_description", self._robot_description, qos.LATCHED, **options
-            )
+            qos.subscribe(self, String, "robot_description", self._robot_description, qos.LATCHED)
 
     def _robot_description(self, message: String) -> None:
         if message.data != self._description:

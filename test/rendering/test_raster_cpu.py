@@ -105,6 +105,15 @@ def test_opaque_layers_stop_the_pixel():
     compare(arguments)
 
 
+def test_no_gradient_where_alpha_is_bounded():
+    arguments = scene(4, size_m=0.6)
+    arguments["opacities"][:] = torch.tensor([1.0, 1.0, 0.9995, 0.6], dtype=torch.float64)
+    arguments["means"][:, 2] = torch.tensor([0.4, 0.2, 0.0, -0.4], dtype=torch.float64)
+    _, alpha = render(arguments, "torch", torch.float64)
+    assert (alpha >= 0.999).any()
+    compare(arguments)
+
+
 def test_near_and_far_planes():
     arguments = scene(200, size_m=0.04)
     image, _ = render(arguments, "cpu")

@@ -36,6 +36,11 @@ def test_log_undoes_exp(angle):
     torch.testing.assert_close(so3.quat_log(so3.quat_exp(w)), w, atol=1e-13, rtol=0)
 
 
+def test_both_quaternions_of_a_rotation_have_one_log():
+    q = so3.quat_exp(vectors(2.0))
+    torch.testing.assert_close(so3.quat_log(-q), so3.quat_log(q))
+
+
 def test_log_of_half_turns_is_pi_long():
     oblique = torch.tensor([0.6, -0.8, 0.0], dtype=torch.float64)
     for axis in [*torch.eye(3, dtype=torch.float64), oblique]:

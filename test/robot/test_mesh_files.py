@@ -80,7 +80,8 @@ def test_ros_environment_is_searched(workspace, monkeypatch):
     assert FileFinder(None).find(URI).is_file()
 
 
-def test_package_paths_come_first(workspace, tmp_path):
+def test_package_paths_come_first(workspace, tmp_path, monkeypatch):
+    monkeypatch.setenv("ROS_PACKAGE_PATH", str(workspace.parent))
     other = tmp_path / "overlay" / "arm_description" / "meshes"
     other.mkdir(parents=True)
     CUBE.copy().apply_scale(2).export(other / "cube.stl")

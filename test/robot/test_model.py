@@ -43,6 +43,18 @@ def test_load_takes_menagerie_names_and_folders(menagerie_root, monkeypatch):
         RobotModel.load("franka_emika_panda/x")
 
 
+def test_main_file_of_an_unlisted_robot_is_no_scene(tmp_path):
+    folder = tmp_path / "maker_arm7"
+    folder.mkdir()
+    text = mjcf(f'<body name="{{}}">{BALL}</body>')
+    for stem in ("a_part", "arm7", "scene_arm7"):
+        (folder / f"{stem}.xml").write_text(text.format(stem))
+    assert RobotModel.load(folder).base_link == "arm7"
+    (folder / "arm7.xml").unlink()
+    (folder / "a_part.xml").rename(folder / "z_part.xml")
+    assert RobotModel.load(folder).base_link == "a_part"
+
+
 def test_unknown_menagerie_says_what_to_set(monkeypatch):
     monkeypatch.delenv("DRROBOT_MENAGERIE", raising=False)
     monkeypatch.delenv("MENAGERIE_ROOT", raising=False)

@@ -5,7 +5,7 @@
 //   forward    per tile: composite                                      (forward.cpp)
 //   backward   per tile: front to back again, moments per slot          (backward.cpp)
 //   gather     per Gaussian: sum of its slots in a fixed order, chain rule of the projection
-//                                                                       (projection.cpp)
+//                                                                       (projection_backward.cpp)
 //
 // Results are the same bits for any number of threads. Semantics are gsplat's: alpha = min(0.999,
 // o exp(-s)), skipped below 1/255; a pixel stops before its transmittance falls to 1e-4; eps2d is

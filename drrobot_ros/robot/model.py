@@ -11,15 +11,17 @@ from torch import Tensor
 
 from drrobot_ros.errors import InputError, ModelError, unknown_name
 from drrobot_ros.robot.configurations import ConfigurationSpace
+from drrobot_ros.robot.dynamics.engine import Engine
+from drrobot_ros.robot.dynamics.model import DynamicsMixin
 from drrobot_ros.robot.extract import Extraction, extract
-from drrobot_ros.robot.kinematics import Kinematics
+from drrobot_ros.robot.learning import LearnableMixin
 from drrobot_ros.robot.limits import effort_limits, position_limits
 from drrobot_ros.robot.sources import find_file, is_mjcf, read_text
 from drrobot_ros.robot.tree import Q_SIZE, KinematicTree
 from drrobot_ros.robot.visuals import Visual
 
 
-class RobotModel:
+class RobotModel(DynamicsMixin, LearnableMixin):
     """A robot: its kinematic tree, limits and visuals, with kinematics in torch.
 
     Make one with `load`, `from_urdf`, `from_urdf_string`, `from_mjcf` or `from_menagerie`.
@@ -67,7 +69,7 @@ class RobotModel:
             velocity_limit = np.full(self.nv, np.inf)
         self.velocity_limit: np.ndarray = velocity_limit
         self._parts = parts
-        self._kinematics = Kinematics(parts.tree, self.nq, self.nv)
+        self._kinematics = Engine(parts.tree, self.nq, self.nv)
         self._space = ConfigurationSpace(parts.joints, self.lower, self.upper)
 
     def __repr__(self) -> str:

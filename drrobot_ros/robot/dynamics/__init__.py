@@ -1,0 +1,1 @@
+"""Dynamics of a kinematic tree: inverse, forward, mass matrix; in C++ and in torch."""

@@ -120,20 +120,22 @@ def _collada_look(
     """Return (colour, uv, texture) of a Collada primitive, each None where it has none."""
     import collada
 
+    corners = None
+    if primitive.texcoordset:
+        uv = np.asarray(primitive.texcoordset[0], dtype=np.float64)[:, :2]
+        corners = uv[np.asarray(primitive.texcoord_indexset[0]).reshape(-1, 3)]
     effect = getattr(primitive.material, "effect", None)
     diffuse = getattr(effect, "diffuse", None)
     if diffuse is None:
-        return None, None, None
+        return None, corners, None
     if not isinstance(diffuse, collada.material.Map):
         rgba = np.ones(4)
         rgba[: len(diffuse)] = diffuse
         rgba[3] = rgba[3] if rgba[3] > 0 else 1.0
         return np.clip(rgba, 0, 1), None, None
     image = folder / str(diffuse.sampler.surface.image.path)
-    if not image.is_file() or not primitive.texcoordset:
-        return None, None, None
-    uv = np.asarray(primitive.texcoordset[0], dtype=np.float64)[:, :2]
-    corners = uv[np.asarray(primitive.texcoord_indexset[0]).reshape(-1, 3)]
+    if corners is None or not image.is_file():
+        return None, corners, None
     return np.ones(4), corners, load_image(image)
 
 
@@ -154,11 +156,14 @@ def _trimesh_parts(mesh: Any, path: Path) -> list[MeshPart]:
         return [MeshPart(vertices, faces)]
     if mesh.visual.kind == "texture":
         material, uv = mesh.visual.material, mesh.visual.uv
+        corners = None if uv is None or len(uv) != len(vertices) else np.asarray(uv)[faces]
+        if _is_made_up(material):
+            return [MeshPart(vertices, faces, None, corners)]
         image = getattr(material, "image", None) or getattr(material, "baseColorTexture", None)
-        if image is not None and uv is not None:
+        if image is not None and corners is not None:
             pixels = np.asarray(image.convert("RGB"))
-            return [MeshPart(vertices, faces, np.ones(4), np.asarray(uv)[faces], pixels)]
-        return [MeshPart(vertices, faces, _material_color(material))]
+            return [MeshPart(vertices, faces, np.ones(4), corners, pixels)]
+        return [MeshPart(vertices, faces, _material_color(material), corners)]
     return [_palette_part(vertices, faces, np.asarray(mesh.visual.face_colors)[:, :3])]
 
 
@@ -170,10 +175,13 @@ def _palette_part(vertices: np.ndarray, faces: np.ndarray, rgb: np.ndarray) -> M
     return MeshPart(vertices, faces, np.ones(4), uv, palette[None].astype(np.uint8))
 
 
-def _material_color(material: Any) -> np.ndarray | None:
-    name = getattr(material, "name", None)
-    if name in (None, "", "material_0") and not getattr(material, "kwargs", None):
-        return None  # what trimesh makes up for a file without materials
+def _is_made_up(material: Any) -> bool:
+    """Return whether trimesh made up the material of an OBJ file that has none."""
+    kwargs = getattr(material, "kwargs", None)
+    return kwargs == {} and material.name in (None, "", "material_0")
+
+
+def _material_color(material: Any) -> np.ndarray:
     color = np.asarray(material.main_color, dtype=np.float64) / 255
     if color[3] == 0:
         color[3] = 1.0

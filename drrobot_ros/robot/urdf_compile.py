@@ -247,7 +247,7 @@ class _Compiler:
             mesh.inertia = self.mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL
         look: dict[str, Any] = {"rgba": link_rgba if part.color is None else part.color}
         texture = part.texture
-        if texture is None and part.uv is not None and shape.texture:
+        if texture is None and part.color is None and shape.texture:
             texture = self._texture_file(shape)
         if texture is not None and part.uv is not None and common["contype"] == 0:
             mesh.usertexcoord = (part.uv * [1, -1] + [0, 1]).astype(np.float32).ravel()

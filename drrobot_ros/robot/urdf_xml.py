@@ -20,13 +20,14 @@ def parse_xml(text: str) -> Element:
     Raises:
         ModelError: not XML, naming the line; or xacro that was not expanded.
     """
-    if not text.strip():
+    text = text.lstrip("\ufeff \t\r\n")
+    if not text:
         raise ModelError("it is empty")
     try:
-        root = ElementTree.fromstring(_declare_prefixes(text.lstrip()).encode())
+        root = ElementTree.fromstring(_declare_prefixes(text))
     except ElementTree.ParseError as error:
         line, column = error.position
-        lines = text.lstrip().splitlines()
+        lines = text.splitlines()
         shown = lines[line - 1].strip()[:80] if line <= len(lines) else ""
         raise ModelError(
             f"not XML: {error.msg.split(':')[0]} in line {line}, column {column + 1}: {shown!r}"

@@ -141,6 +141,16 @@ def test_wrong_input_is_refused(robot):
         model.jacobian(torch.zeros(6), "grpper")
 
 
+def test_everything_is_on_the_device_of_q(robot):
+    """Torch refuses to mix devices, so a constant left on the CPU is an error here."""
+    model = robot("every_joint.xml")
+    q = torch.zeros(2, model.nq, device="meta")
+    assert model.forward_kinematics(q).shape == (2, len(model.link_names), 4, 4)
+    assert model.jacobian(q, 3, torch.zeros(3)).shape == (2, 6, model.nv)
+    v = torch.zeros(2, model.nv, device="meta")
+    assert model.difference(q, model.integrate(q, v)).device == q.device
+
+
 @pytest.mark.gpu
 def test_gpu_gives_the_same(model):
     if not torch.cuda.is_available():

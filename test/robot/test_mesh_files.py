@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 import trimesh
+from PIL import Image
 from trimesh.visual import ColorVisuals
 
 from drrobot_ros.errors import ModelError
@@ -165,6 +166,32 @@ def test_colour_of_the_urdf_is_for_meshes_without_their_own(workspace):
     plain = urdf(str(workspace / "meshes" / "cube.stl"), material=MATERIAL)
     color = RobotModel.from_urdf_string(plain).visuals[0].color
     np.testing.assert_allclose(color, [0.2, 0.4, 0.6, 1], atol=1e-6)
+
+
+def test_texture_of_the_urdf_is_baked_where_the_mesh_has_coordinates(tmp_path):
+    image = np.zeros((4, 4, 3), dtype=np.uint8)
+    image[:2, :, 1] = 255  # the upper half, v above 0.5, is green
+    Image.fromarray(image).save(tmp_path / "half.png")
+    (tmp_path / "a.obj").write_text(
+        "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 1 1\nvt 0 1\n"
+        "f 1/1 2/2 3/3\nf 1/1 3/3 4/4\n"
+    )
+    material = '<material name="t"><texture filename="half.png"/></material>'
+    text = urdf("a.obj", material=material)
+    visual = RobotModel.from_urdf_string(text, directory=tmp_path).visuals[0]
+    assert visual.face_colors is not None
+    y = visual.vertices[visual.faces].mean(axis=1)[:, 1]
+    assert (visual.face_colors[y > 0.52, 1] > 0.9).all()
+    assert (visual.face_colors[y < 0.48, 1] < 0.1).all()
+
+
+def test_byte_order_mark_and_declared_encoding_are_no_obstacle(tmp_path):
+    text = urdf("a.obj").replace("a.obj", "ä.obj")
+    (tmp_path / "ä.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    path = tmp_path / "a.urdf"
+    header = '<?xml version="1.0" encoding="us-ascii"?>\n'
+    path.write_text(header + text, encoding="utf-8-sig")
+    assert len(RobotModel.load(path).visuals) == 1
 
 
 def test_obj_materials_stay_apart(models_root):

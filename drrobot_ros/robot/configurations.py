@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from drrobot_ros.geometry import so3
-from drrobot_ros.robot.extract import Joint
+from drrobot_ros.robot.extraction import Joint
 from drrobot_ros.robot.tree import JointType
 
 #: Range of random positions of joints without limits: rad for revolute, m for the others.

@@ -1,91 +1,15 @@
 """From a compiled MuJoCo model to our `KinematicTree`: the one path every format takes."""
 
-import dataclasses
 from typing import Any
 
 import numpy as np
 
 from drrobot_ros.errors import ModelError, unknown_name
 from drrobot_ros.robot.couplings import couplings_of
+from drrobot_ros.robot.extraction import Extraction, Joint, MjMapping
+from drrobot_ros.robot.mj_bodies import Motion, body_names, default_base, motions_of, path_to_world
 from drrobot_ros.robot.mj_math import inverse, quat_to_matrix, transform
 from drrobot_ros.robot.tree import Q_SIZE, V_SIZE, JointType, KinematicTree
-
-#: A floating joint below the root is these four joints in MuJoCo, which has none there.
-FLOATING_PARTS = ("/x", "/y", "/z", "/rotation")
-
-
-@dataclasses.dataclass(frozen=True)
-class Joint:
-    """One independent joint: its name, type, first numbers in q and v, and (first) MuJoCo id."""
-
-    name: str
-    type: JointType
-    q_index: int
-    v_index: int
-    mj_joint: int
-
-    @property
-    def q_slice(self) -> slice:
-        """The numbers of the joint in q."""
-        return slice(self.q_index, self.q_index + Q_SIZE[self.type])
-
-    @property
-    def v_slice(self) -> slice:
-        """The numbers of the joint in v."""
-        return slice(self.v_index, self.v_index + V_SIZE[self.type])
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class MjMapping:
-    """How our q and v lie in MuJoCo's qpos and qvel: ``qpos = gain * q[source] + offset``.
-
-    Numbers of MuJoCo that do not depend on ours have source -1 and gain 0.
-    """
-
-    q_source: np.ndarray
-    q_gain: np.ndarray
-    q_offset: np.ndarray
-    v_source: np.ndarray
-    v_gain: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Extraction:
-    """A tree with what is needed to get back to the MuJoCo model it came from."""
-
-    tree: KinematicTree
-    joints: tuple[Joint, ...]
-    nq: int
-    nv: int
-    row_of_body: dict[int, int]
-    mapping: MjMapping
-    T_world_base: np.ndarray
-
-
-@dataclasses.dataclass
-class _Motion:
-    """One joint of a body, before it has a place in the tree."""
-
-    name: str
-    type: JointType
-    mj_joint: int  # the first one, if it is made of several
-    position: np.ndarray
-    axis: np.ndarray
-
-
-def body_names(m: Any) -> list[str]:
-    """Return a name for every body; those without get ``body_<id>``."""
-    return [m.body(b).name or ("world" if b == 0 else f"body_{b}") for b in range(m.nbody)]
-
-
-def default_base(m: Any) -> int:
-    """Return the body id of the base if none is asked for.
-
-    The only body attached to the world if it does not move, else the world: models with a floating
-    base, with several robots or props, or whose first link already turns are given in the world.
-    """
-    top = [b for b in range(1, m.nbody) if m.body_parentid[b] == 0]
-    return top[0] if len(top) == 1 and m.body_jntnum[top[0]] == 0 else 0
 
 
 def extract(
@@ -115,66 +39,13 @@ def extract(
         if base_link not in links:
             raise ModelError(str(unknown_name("base_link", base_link, links)))
         base = names.index(base_link)
-    motions = {b: _motions_of(m, b, names[b]) for b in range(m.nbody)}
-    path = _path_to_world(m, base, names, motions, links)
+    motions = {b: motions_of(m, b, names[b]) for b in range(m.nbody)}
+    path = path_to_world(m, base, names, motions, links)
     rows = _order(m, path)
     builder = _Builder(m, names, motions, path, inertials or {}, from_urdf=from_urdf)
     for body in rows:
         builder.add_body(body)
     return builder.finish()
-
-
-def _motions_of(m: Any, body: int, body_name: str) -> list[_Motion]:
-    import mujoco
-
-    types = {
-        int(mujoco.mjtJoint.mjJNT_HINGE): JointType.REVOLUTE,
-        int(mujoco.mjtJoint.mjJNT_SLIDE): JointType.PRISMATIC,
-        int(mujoco.mjtJoint.mjJNT_BALL): JointType.BALL,
-        int(mujoco.mjtJoint.mjJNT_FREE): JointType.FLOATING,
-    }
-    first, count = int(m.body_jntadr[body]), int(m.body_jntnum[body])
-    motions = []
-    for k in range(count):
-        j = first + k
-        name = m.joint(j).name or f"{body_name}_joint" + (str(k) if count > 1 else "")
-        axis = m.jnt_axis[j].copy()
-        motions.append(_Motion(name, types[int(m.jnt_type[j])], j, m.jnt_pos[j].copy(), axis))
-    stems = [
-        motion.name.removesuffix(part)
-        for motion, part in zip(motions, FLOATING_PARTS, strict=False)
-        if motion.name.endswith(part)
-    ]
-    if count == len(FLOATING_PARTS) == len(stems) and len(set(stems)) == 1:
-        return [_Motion(stems[0], JointType.FLOATING, first, np.zeros(3), np.zeros(3))]
-    return motions
-
-
-def _path_to_world(
-    m: Any, base: int, names: list[str], motions: dict[int, list[_Motion]], links: list[str]
-) -> list[int]:
-    """Return the bodies from the base up to the root of the tree; none of them moves."""
-    top = [b for b in range(1, m.nbody) if m.body_parentid[b] == 0]
-    floats = [motion.type for motion in motions[base]] == [JointType.FLOATING]
-    if floats and top == [base]:
-        motions[base] = []
-        return [base]
-    path = [base]
-    while path[-1] != 0:
-        body = path[-1]
-        if motions[body]:
-            still = [
-                name for b, name in enumerate(names) if m.body_weldid[b] == 0 and name in links
-            ]
-            raise ModelError(
-                f"base_link {names[base]!r} moves: joint {motions[body][0].name!r} is between it "
-                f"and the world; valid: {', '.join(still)}"
-            )
-        path.append(int(m.body_parentid[body]))
-    # A world that holds nothing but this robot is not a link of it.
-    if base != 0 and len(top) == 1:
-        path.pop()
-    return path
 
 
 def _order(m: Any, path: list[int]) -> list[int]:
@@ -191,7 +62,7 @@ class _Builder:
         self,
         m: Any,
         names: list[str],
-        motions: dict[int, list[_Motion]],
+        motions: dict[int, list[Motion]],
         path: list[int],
         inertials: dict[str, tuple[float, np.ndarray, np.ndarray]],
         *,
@@ -253,7 +124,7 @@ class _Builder:
         mass, com, inertia = self.inertials.get(self.names[body], (mass, com, inertia))
         return {"mass": mass, "com": com, "inertia": inertia}
 
-    def _add_row(self, name: str, parent: int, T: np.ndarray, motion: _Motion | None) -> None:
+    def _add_row(self, name: str, parent: int, T: np.ndarray, motion: Motion | None) -> None:
         row: dict[str, Any] = {
             "link_names": name,
             "parent": parent,
@@ -277,7 +148,7 @@ class _Builder:
             row.update(self._joint_values(T, motion))
         self.rows.append(row)
 
-    def _joint_values(self, T: np.ndarray, motion: _Motion) -> dict[str, Any]:
+    def _joint_values(self, T: np.ndarray, motion: Motion) -> dict[str, Any]:
         m, j = self.m, motion.mj_joint
         dof = m.jnt_dofadr[j]
         values: dict[str, Any] = {

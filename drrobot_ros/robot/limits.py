@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from drrobot_ros.robot.extract import Extraction
+from drrobot_ros.robot.extraction import Extraction
 from drrobot_ros.robot.tree import V_SIZE, JointType
 
 

@@ -13,7 +13,8 @@ from drrobot_ros.errors import InputError, ModelError, unknown_name
 from drrobot_ros.robot.configurations import ConfigurationSpace
 from drrobot_ros.robot.dynamics.engine import Engine
 from drrobot_ros.robot.dynamics.model import DynamicsMixin
-from drrobot_ros.robot.extract import Extraction, extract
+from drrobot_ros.robot.extract import extract
+from drrobot_ros.robot.extraction import Extraction
 from drrobot_ros.robot.learning import LearnableMixin
 from drrobot_ros.robot.limits import effort_limits, position_limits
 from drrobot_ros.robot.sources import find_file, is_mjcf, read_text

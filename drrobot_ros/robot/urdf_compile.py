@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from drrobot_ros.errors import ModelError
-from drrobot_ros.robot.extract import FLOATING_PARTS, Joint
+from drrobot_ros.robot.extraction import Joint
 from drrobot_ros.robot.meshes import MeshPart, load_image, load_mesh
+from drrobot_ros.robot.mj_bodies import FLOATING_PARTS
 from drrobot_ros.robot.mj_math import matrix_to_quat
 from drrobot_ros.robot.packages import FileFinder
 from drrobot_ros.robot.tree import V_SIZE

@@ -72,19 +72,21 @@ class TrackerConfig:
         maximum=3.2,
     )
     search_hypotheses: int = setting(
-        2000, "hypotheses rendered when searching", minimum=0, maximum=1000000
+        1000, "hypotheses rendered when searching", minimum=0, maximum=1000000
     )
     uncertain_agreement: float = setting(
-        0.75,
+        0.84,
         "below this agreement of silhouette and image the estimate is uncertain",
         minimum=0.0,
         maximum=1.0,
     )
     lost_agreement: float = setting(
-        0.55, "below this agreement the robot is lost", minimum=0.0, maximum=1.0
+        0.7, "below this agreement the robot is lost", minimum=0.0, maximum=1.0
     )
     lost_after: int = setting(
-        10, "images in a row below the lost agreement before the state is lost", minimum=1
+        10,
+        "images in a row below an agreement after which the robot is lost, or searched again",
+        minimum=1,
     )
 
     def __post_init__(self) -> None:

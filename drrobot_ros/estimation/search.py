@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from drrobot_ros.estimation.levels import Level
 from drrobot_ros.estimation.manifold import Coordinates
 from drrobot_ros.estimation.normal_equations import FloatImage, ImageModel, ImageTarget
 

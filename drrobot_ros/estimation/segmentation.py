@@ -94,6 +94,8 @@ def region_odds(
         parts: how much of each part a pixel shows, as rendered [parts,H,W].
         outside: how much a pixel belongs to the band around the robot [H,W].
         cell_px: size of a cell, px.
+        reach: cells to every side whose counts are added.
+        pooled: what the counts of the whole image are worth, px.
     """
     h, w = cluster.shape
     rows, columns = -(-h // cell_px), -(-w // cell_px)

@@ -1,9 +1,9 @@
 """What the image says of the silhouette and of the robot's parts, around an estimate.
 
-The robot's splats are grouped into parts of like colour. Colour clusters are counted in the rendered
-parts and in the band around the robot; a pixel then says which part it likely shows, or none. Only
-colours seen in this image are compared with each other, so light does not matter. The learned
-background adds what it knows.
+The robot's splats are grouped into parts of like colour. Colour clusters are counted in the
+rendered parts and in the band around the robot; a pixel then says which part it likely shows, or
+none. Only colours seen in this image are compared with each other, so light does not matter. The
+learned background adds what it knows.
 """
 
 import dataclasses
@@ -116,18 +116,21 @@ class SilhouetteSource:
         plate.learn(level.color, free)
 
     def agreement(self, target: ImageTarget, rendered: RenderedImages) -> float:
-        """Return the share of trusted pixels that lie on the side the rendering says, 0..1."""
+        """Return how far image and rendering agree on what is robot and what is not, 0..1.
+
+        Robot and band count alike, however large each is; a pixel that tells nothing counts half,
+        so an image without any evidence gets 0.5.
+        """
         if target.mask is None or target.mask.shape != rendered.alpha.shape:
             return 0.0
         wide = dilate(rendered.alpha, max(2, round(self._band * target.width)))
-        trust = wide * (1.0 if target.mask_weight is None else target.mask_weight)
-        if target.weight is not None:
-            trust = trust * target.weight
-        error = np.abs(rendered.alpha - target.mask)
-        # Robot and band count alike, however large each is.
-        inside = trust * (rendered.alpha > 0.5)
-        outside = trust * (rendered.alpha <= 0.5)
-        shares = [1 - (w * error).sum() / max(w.sum(), 1e-6) for w in (inside, outside)]
+        weight = 1.0 if target.weight is None else target.weight
+        trust = 1.0 if target.mask_weight is None else target.mask_weight
+        score = 0.5 + trust * (0.5 - np.abs(rendered.alpha - target.mask))
+        shares = []
+        for region in (rendered.alpha > 0.5, (rendered.alpha <= 0.5) & (wide > 0.5)):
+            area = region * weight
+            shares.append((area * score).sum() / max(area.sum(), 1e-6))
         return float(np.mean(shares))
 
     def band_px(self, level: Level) -> int:

@@ -154,7 +154,9 @@ def _evaluate(problem: Problem, coordinates: Coordinates, q: Vector, T: Matrix) 
     return _State(q, T, H, H_image, g, cost, tuple(statistics))
 
 
-def _step(problem: Problem, coordinates: Coordinates, state: _State, damping: float, config: SolverConfig) -> Vector:
+def _step(
+    problem: Problem, coordinates: Coordinates, state: _State, damping: float, config: SolverConfig
+) -> Vector:
     """Solve the damped normal equations; joints pressed against a limit stay there."""
     n = len(state.g)
     held = np.zeros(n, bool)
@@ -181,7 +183,9 @@ def _step(problem: Problem, coordinates: Coordinates, state: _State, damping: fl
     return step / max(1.0, float(excess))
 
 
-def _move(problem: Problem, coordinates: Coordinates, state: _State, step: Vector) -> tuple[Vector, Matrix]:
+def _move(
+    problem: Problem, coordinates: Coordinates, state: _State, step: Vector
+) -> tuple[Vector, Matrix]:
     columns = problem.columns
     free = columns.velocity_column >= 0
     velocity = np.zeros(len(columns.velocity_column))

@@ -1,4 +1,4 @@
-"""Joint angles and camera pose from a stream of images, each solved from where the last one ended."""
+"""Joint angles and camera pose from a stream of images, each warm-started from the last."""
 
 import dataclasses
 import time
@@ -30,6 +30,7 @@ from drrobot_ros.estimation.solver import SolverConfig, solve
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
+SEARCH_SPLATS = 1000
 COARSE_SPLATS = 2000
 SEARCH_WIDTH = 80
 # How far overlap and dilation push the rendered contour out: measured against the meshes.
@@ -60,14 +61,14 @@ class Tracker:
         self.model = model
         self.config = config or TrackerConfig()
         self._coordinates = Coordinates.of(model.tree, model.nq, model.nv)
-        few = gaussians.subset(COARSE_SPLATS) if len(gaussians.means) > COARSE_SPLATS else gaussians
         palette = palette_of(np.asarray(gaussians.colors))
 
         def image_model(splats: Any, labels: bool) -> ImageModel:
             colors = part_labels(splats.colors, palette) if labels else None
             return ImageModel(model.tree, splats, model.nq, model.nv, colors)
 
-        self._coarse = image_model(few, True)
+        self._search = image_model(gaussians.subset(SEARCH_SPLATS), True)
+        self._coarse = image_model(gaussians.subset(COARSE_SPLATS), True)
         self._fine = image_model(gaussians, True)
         self._colored = image_model(gaussians, False)
         self._limits = (np.asarray(model.lower, float), np.asarray(model.upper, float))
@@ -101,11 +102,12 @@ class Tracker:
             self._start_T = None
         self._q = self._start_q
         self._T = self._start_T
+        self._believed = (self._start_q, self._start_T)
         self._velocity = np.zeros(self.model.nv)
         self._stamp_s: float | None = None
-        self._bad = 0
-        self._state = TrackingState.UNCERTAIN
+        self._doubted = self._lost = 0
         self._started = False
+        self._search_due = True
         self._appearance = Appearance()
         self._silhouette = SilhouetteSource()
         self._rng = np.random.default_rng(0)
@@ -133,7 +135,7 @@ class Tracker:
         dt = self._advance(observation.stamp_s)
         q = self._predict(dt, encoders)
         levels = {w: make_level(observation, w) for w in self._widths()}
-        if not self._started:
+        if self._search_due:
             q = self._find(levels, q, encoders)
         solution, target = self._refine(levels, q, self._T, dt, encoders, started)
         return self._finish(observation, levels, solution, target, dt, started)
@@ -177,7 +179,7 @@ class Tracker:
         return ParameterColumns.make(self.model.nv, free, self.config.estimate_camera)
 
     def _find(self, levels: dict[int, Level], q: Vector, encoders: Vector | None) -> Vector:
-        """Search around the start, and refine region by region, on the first image."""
+        """Search around q, and refine region by region: on the first image, and when in doubt."""
         config = self.config
         level = levels[min(levels)]
         self._silhouette.start(level)
@@ -188,11 +190,11 @@ class Tracker:
             return q
         known_mask = config.use_mask and level.mask is not None
         score = RegionScore(
-            self._coarse,
+            self._search,
             self._target_of(level.camera, level.weight),
             self._silhouette.clusters_of(level),
         )
-        best, best_score = q, -np.inf
+        best, best_score = q, float(score(q[None], self._T)[0])
         spread = np.full(self.model.nv, sigma)
         share = config.search_hypotheses // 2
         for scale in (1.0, 0.4, 0.2):
@@ -253,7 +255,8 @@ class Tracker:
                 *self._limits,
                 joint_priors=joints,
                 camera_prior=camera,
-                image_weight=self.config.image_weight * (1.0 if stage.width > SEARCH_WIDTH else 4.0),
+                image_weight=self.config.image_weight
+                * (1.0 if stage.width > SEARCH_WIDTH else 4.0),
             )
             solution = solve(
                 problem, self._coordinates, q, T, SolverConfig(), stage.iterations, deadline_s
@@ -329,13 +332,23 @@ class Tracker:
         fine = levels[max(levels)]
         images = self._fine.images(q, T, self._target_of(fine.camera, fine.weight))
         agreement = self._silhouette.agreement(target, images)
-        self._state = self._judge(agreement, statistics.inside, solution.stop_reason)
+        state = self._judge(agreement, statistics.inside, solution.stop_reason)
         if dt > 0:
             measured = self._coordinates.difference(self._q, q) / dt
             self._velocity = 0.5 * self._velocity + 0.5 * measured
         self._q, self._T = q, T
-        self._started = self._state is not TrackingState.LOST
-        if self.config.learn_background and self._state is TrackingState.TRACKING:
+        self._started = True
+        self._search_due = self._doubted >= self.config.lost_after
+        if self._search_due:
+            # What led here is no longer believed: look around the last place that was.
+            self._doubted = 0
+            self._velocity = np.zeros(self.model.nv)
+            if state is TrackingState.LOST:
+                self._started = False
+                self._q, self._T = self._believed
+        elif state is TrackingState.TRACKING:
+            self._believed = (q, T)
+        if self.config.learn_background and state is TrackingState.TRACKING:
             self._silhouette.learn(fine, images)
         covariance, q_std, camera_covariance = self._covariance(solution)
         inside = max(statistics.inside, 1e-6)
@@ -351,20 +364,18 @@ class Tracker:
             visible=statistics.inside,
             iterations=solution.iterations,
             stop_reason=solution.stop_reason,
-            state=self._state,
+            state=state,
             solve_time_s=time.perf_counter() - started,
         )
 
     def _judge(self, agreement: float, visible: float, reason: StopReason) -> TrackingState:
-        if reason is StopReason.NOTHING_VISIBLE or visible < 1.0:
+        hidden = reason is StopReason.NOTHING_VISIBLE or visible < 1.0
+        self._lost = self._lost + 1 if hidden or agreement < self.config.lost_agreement else 0
+        doubt = hidden or agreement < self.config.uncertain_agreement
+        self._doubted = self._doubted + 1 if doubt else 0
+        if hidden or self._lost >= self.config.lost_after:
             return TrackingState.LOST
-        bad = agreement < self.config.lost_agreement
-        self._bad = self._bad + 1 if bad else 0
-        if self._bad >= self.config.lost_after:
-            return TrackingState.LOST
-        if agreement < self.config.uncertain_agreement:
-            return TrackingState.UNCERTAIN
-        return TrackingState.TRACKING
+        return TrackingState.UNCERTAIN if doubt else TrackingState.TRACKING
 
     def _covariance(self, solution: Solution) -> tuple[Matrix, Vector, Matrix]:
         columns = self._columns()

@@ -137,3 +137,10 @@ _ARRAYS: dict[str, tuple[type, tuple[int, ...]]] = {
     "damping": (_FLOAT, ()),
     "frictionloss": (_FLOAT, ()),
 }
+
+
+def number_of_velocities(tree: KinematicTree) -> int:
+    """Return nv, the size of the velocities of the tree's independent joints."""
+    sizes = [V_SIZE[JointType(int(kind))] for kind in tree.joint_type]
+    moving = tree.v_index >= 0
+    return int(max((tree.v_index + sizes)[moving], default=0))

@@ -20,7 +20,23 @@ def model(request, robot) -> RobotModel:
     return robot(request.param)
 
 
-def test_agrees_with_mujoco(model):
+@pytest.fixture(params=["native", "torch"])
+def use_backend(request, monkeypatch):
+    """A function that makes a model compute in C++ or in torch; every test runs in both."""
+
+    def use(model: RobotModel) -> RobotModel:
+        engine = model._kinematics
+        if request.param == "torch":
+            monkeypatch.setattr(engine, "_no_native", True)
+        elif not engine.uses_native(torch.zeros(1)):
+            pytest.skip("the C++ library is not built")
+        return model
+
+    return use
+
+
+def test_agrees_with_mujoco(model, use_backend):
+    use_backend(model)
     q = model.random_configuration(5, seed=1)
     T = model.forward_kinematics(q).numpy()
     J = model.jacobians(q).numpy()
@@ -49,7 +65,8 @@ def test_tree_inertials_are_mujocos(model):
         np.testing.assert_allclose(model.tree.inertia[row], expected, rtol=1e-12, atol=1e-15)
 
 
-def test_float32_is_accurate(model):
+def test_float32_is_accurate(model, use_backend):
+    use_backend(model)
     q = model.random_configuration(3, seed=2)
     T = model.forward_kinematics(q)
     single = model.forward_kinematics(q.float())
@@ -65,8 +82,8 @@ def test_every_joint_type_is_there(name, robot):
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_jacobian_of_a_point(name, robot):
-    model = robot(name)
+def test_jacobian_of_a_point(name, robot, use_backend):
+    model = use_backend(robot(name))
     q = model.random_configuration(4, seed=3)
     point = torch.randn(4, 3, dtype=torch.float64)
     for row, body in bodies(model):
@@ -79,9 +96,9 @@ def test_jacobian_of_a_point(name, robot):
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_jacobian_is_the_derivative_along_integrate(name, robot):
+def test_jacobian_is_the_derivative_along_integrate(name, robot, use_backend):
     """Holds the conventions of v, integrate and the Jacobian together."""
-    model = robot(name)
+    model = use_backend(robot(name))
     q = model.random_configuration(1, seed=4)[0]
     T0 = model.forward_kinematics(q)
 
@@ -102,8 +119,8 @@ def test_jacobian_is_the_derivative_along_integrate(name, robot):
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_gradients_at_zero_and_elsewhere(name, robot):
-    model = robot(name)
+def test_gradients_at_zero_and_elsewhere(name, robot, use_backend):
+    model = use_backend(robot(name))
     rest = torch.zeros(model.nq, dtype=torch.float64)
     for joint in model._parts.joints:
         if joint.type in (JointType.BALL, JointType.FLOATING):
@@ -116,8 +133,8 @@ def test_gradients_at_zero_and_elsewhere(name, robot):
     assert gradcheck(lambda x: model.jacobian(x, last), rest.clone().requires_grad_())
 
 
-def test_batches(robot):
-    model = robot("every_joint.xml")
+def test_batches(robot, use_backend):
+    model = use_backend(robot("every_joint.xml"))
     q = model.random_configuration(6, seed=6)
     T, J = model.forward_kinematics(q), model.jacobians(q)
     nested = q.reshape(2, 1, 3, -1)

@@ -4,8 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drrobot_ros.robot.jacobian import number_of_velocities
-from drrobot_ros.robot.tree import V_SIZE, JointType, KinematicTree
+from drrobot_ros.robot.tree import V_SIZE, JointType, KinematicTree, number_of_velocities
 
 
 class Structure:

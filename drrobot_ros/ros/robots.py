@@ -27,13 +27,7 @@ def load_robot(settings: PoseEstimatorSettings, description: str | None = None) 
     model = load_model(source, settings.package_paths, settings.base_link)
     if settings.splats:
         gaussians = GaussianRobot.load(settings.splats)
-        unknown = [name for name in gaussians.link_names if name not in model.link_names]
-        if unknown:
-            raise InputError(
-                f"splats file {settings.splats!r} is for robot {gaussians.robot_name!r}: "
-                f"{model.name!r} has no link {', '.join(unknown)}; it has: "
-                f"{', '.join(model.link_names)}"
-            )
+        gaussians.check_matches(model)
     else:
         gaussians = GaussianRobot.from_model(model, count=settings.splat_count)
     return model, gaussians

@@ -204,7 +204,13 @@ class SimulatedRobotSettings:
         "camera_link", "frame of the camera's body; empty: no such frame on tf", read_only=True
     )
     optical_frame: str = setting("camera_optical_frame", "frame of the images", read_only=True)
-    publish_depth: bool = setting(True, "render and publish depth", read_only=True)
+    publish_camera_tf: bool = setting(
+        True,
+        "publish the camera's pose on tf, as for a calibrated camera; false: only the frames of "
+        "the camera itself",
+        read_only=True,
+    )
+    publish_depth: bool = setting(True, "publish depth, where it is subscribed", read_only=True)
     publish_description: bool = setting(
         True, "publish the robot's URDF, if it is one, on robot_description", read_only=True
     )

@@ -1,7 +1,6 @@
 """How the estimator is doing: the ~/status message and the node's diagnostic."""
 
 import copy
-import math
 import threading
 import time
 from collections import deque
@@ -85,10 +84,6 @@ class StatusBoard:
         with self._lock:
             if self._message.state == EstimatorStatus.STARTING:
                 self._message.reason = reason
-
-    def silent_for_s(self) -> float:
-        """Return for how long no image came [s]; infinite before the first."""
-        return math.inf if self.received_s is None else time.monotonic() - self.received_s
 
     def look_for_silence(self, timeout_s: float) -> bool:
         """Become STALE where images are missing or unusable; return whether that is news."""

@@ -169,6 +169,21 @@ class Broadcaster:
         self.send = lambda transform: publisher.publish(TFMessage(transforms=[transform]))
 
 
+def broadcast_static(node: Node, transforms: list[TransformStamped]) -> Any:
+    """Publish transforms that never change, all at once; keep what is returned."""
+    if has_tf2():
+        import tf2_ros  # pyright: ignore[reportMissingImports]
+
+        broadcaster = tf2_ros.StaticTransformBroadcaster(node)
+        broadcaster.sendTransform(transforms)
+        return broadcaster
+    from tf2_msgs.msg import TFMessage
+
+    publisher = node.create_publisher(TFMessage, "/tf_static", qos.LATCHED)
+    publisher.publish(TFMessage(transforms=transforms))
+    return publisher
+
+
 def camera_attachment(
     tree: FrameTree, base: str, optical: str, ours: str | None
 ) -> tuple[str, Matrix] | None:

@@ -40,7 +40,13 @@ class NodeProcess:
     def __init__(self, command: list[str], log: Path) -> None:
         self.log = log
         path = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
-        env = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
+        env = {
+            **os.environ,
+            "PYTHONPATH": path,
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONFAULTHANDLER": "1",
+            "OMP_NUM_THREADS": "1",
+        }
         with log.open("w") as out:
             self.process = subprocess.Popen(
                 command, stdout=out, stderr=subprocess.STDOUT, env=env, cwd=ROOT

@@ -246,3 +246,5 @@ def test_tf_of_somebody_else_is_left_alone_and_gives_the_start(probe):
     probe.reset()
     _, found = send_one(probe, ("status", "pose"))
     assert matrix_from_pose(found["pose"].pose.pose)[0, 3] == pytest.approx(2.02)
+    # What tf says and what is published agree now: nothing is wrong.
+    probe.until(lambda: probe.fault("tf", "ok"), each=probe.send)

@@ -1,6 +1,7 @@
 """The node ``pose_estimator``: images in, joint angles and camera pose out."""
 
 import sys
+import time
 from functools import partial
 from typing import Any
 
@@ -63,6 +64,7 @@ class PoseEstimator(Node):
         self._pipeline.expect_joint_states = lambda: self.count_publishers("joint_states") > 0
         self._outputs = Outputs(self, self._frames, self._diagnostics)
         self._status_publisher = qos.publisher(self, EstimatorStatus, "~/status", qos.OUTPUT)
+        self._status_sent_s = 0.0
         self._worker = LatestWorker(self._work, self._failed, "solver")
         self._subscribe(settings)
         self.create_service(Trigger, "~/reset", self._reset)
@@ -179,11 +181,12 @@ class PoseEstimator(Node):
         received = self._status.received_s
         if received is None and self._pipeline.model is not None:
             self._status.note(f"waiting for an image on {self.resolve_topic_name('image')}")
-        if self._status.silent_for_s() >= 1.0:
+        if time.monotonic() - self._status_sent_s >= 1.0:
             self._publish_status()
 
     def _publish_status(self) -> None:
         message = self._status.message(self._worker.received, self._worker.dropped)
+        self._status_sent_s = time.monotonic()
         self._status_publisher.publish(message)
 
     def destroy_node(self) -> None:

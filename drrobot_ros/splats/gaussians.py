@@ -15,6 +15,10 @@ from drrobot_ros.splats.cells import divide
 from drrobot_ros.splats.moments import Moments, moments_of, shapes_of
 from drrobot_ros.splats.sampling import SurfaceConfig, sample_cells
 
+# Large Gaussians reach farther beyond edges and round outlines; these undo it (see docs).
+_COARSE_COVERAGE = 0.9  # of the fine ones'
+_COARSE_INSET = 0.07  # of the growth in spacing
+
 _SHAPES = {
     "means": (3,),
     "quats": (4,),
@@ -156,7 +160,10 @@ class GaussianRobot:
         spacing = float(np.sqrt(cells.area.sum() / count))
         features = cells.features(spacing, config.normal_weight, config.color_weight)
         merged = cells.merged(divide(features, cells.area, cells.link, count), count)
-        return self._from_cells(merged, config, self.link_names, self.robot_name)
+        growth = spacing - float(np.sqrt(cells.area.sum() / len(self)))
+        merged = merged.inset(_COARSE_INSET * growth)
+        coarse = dataclasses.replace(config, coverage=_COARSE_COVERAGE * config.coverage)
+        return self._from_cells(merged, coarse, self.link_names, self.robot_name)
 
     def pose(self, T_base_link: Tensor) -> tuple[Tensor, Tensor]:
         """Return centres [..., N, 3] (m) and rotations [..., N, 4] (wxyz) in the base frame.

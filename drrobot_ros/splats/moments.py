@@ -58,6 +58,10 @@ class Moments:
         normal /= np.linalg.norm(normal, axis=1, keepdims=True)
         return Moments(self.link[member], area, mean, covariance, normal, rgba)
 
+    def inset(self, depth_m: float) -> "Moments":
+        """Return the cells moved inward along their normals."""
+        return dataclasses.replace(self, mean=self.mean - depth_m * self.normal)
+
     def features(self, spacing_m: float, normal_weight: float, color_weight: float) -> Floats:
         """Return the coordinates [N, 9] in which cells are compact: one unit is one spacing."""
         position = self.mean / spacing_m

@@ -26,7 +26,7 @@ class SurfaceConfig:
         0.45, "sharp edges stay bare over this share of the spacing", minimum=0.0, maximum=2.0
     )
     inset: float = setting(
-        0.0,
+        0.05,
         "Gaussians lie under the surface by this share of the spacing",
         minimum=0.0,
         maximum=1.0,
@@ -66,9 +66,7 @@ def sample_cells(model: RobotModel, count: int, seed: int, config: SurfaceConfig
     single = _single_cells(points)
     features = single.features(spacing, config.normal_weight, config.color_weight)
     cell = divide(features, single.area, single.link, count)
-    cells = single.merged(cell, count)
-    inset = config.inset * spacing * cells.normal
-    return dataclasses.replace(cells, mean=cells.mean - inset)
+    return single.merged(cell, count).inset(config.inset * spacing)
 
 
 def _single_cells(points: SurfacePoints) -> Moments:

@@ -5,6 +5,8 @@ looked at from many directions, in many configurations, through a depth image ea
 look meets is inside, and the side that is met is the outer one.
 """
 
+import itertools
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ _PIXEL_M = 0.0025
 _EDGE_PX = 6.0  # triangles are cut to this size, so that their boxes hold few pixels
 _SLACK_M = 0.0005
 _GRAZING = 0.15  # cosine below which a look does not tell the sides apart
+_WRONG_SIDE = 0.25  # of the looks at the right side
 
 
 def outward_points(
@@ -50,12 +53,14 @@ def outward_points(
     front, back = np.zeros(len(points), np.int32), np.zeros(len(points), np.int32)
     for direction, T in zip(directions, T_links, strict=True):
         view = _View(direction, T, fine, pixel)
-        open_ = np.flatnonzero((front < votes) & (back < votes) | (np.minimum(front, back) > 0))
-        seen, cosine = view.sees(points.select(open_))
-        front[open_[seen & (cosine > _GRAZING)]] += 1
-        back[open_[seen & (cosine < -_GRAZING)]] += 1
-    flipped = points.select(back >= votes)
-    kept = points.select(front >= votes)
+        cosine = view.cosine(points)
+        clear = np.flatnonzero(np.abs(cosine) > _GRAZING)
+        seen = clear[view.sees(points.select(clear))]
+        front[seen] += cosine[seen] > 0
+        back[seen] += cosine[seen] < 0
+    # Beside an edge a few looks seem to meet the wrong side too.
+    kept = points.select((front >= votes) & (front > _WRONG_SIDE * back))
+    flipped = points.select((back >= votes) & (back > _WRONG_SIDE * front))
     return SurfacePoints(
         np.concatenate([kept.position, flipped.position]),
         np.concatenate([kept.normal, -flipped.normal]),
@@ -108,22 +113,25 @@ class _View:
         self.depth = _depth_image(corners, self.width, self.height)
         self.slack = max(_SLACK_M / pixel, 0.1)
 
-    def sees(self, points: SurfacePoints) -> tuple[NDArray[np.bool_], Floats]:
-        """Return which points are in front, and the cosine of their normals to the view."""
+    def cosine(self, points: SurfacePoints) -> Floats:
+        """Return the cosines [D] between the normals and the direction to the eye."""
+        return -(self.R[:, 2][points.link] * points.normal).sum(axis=1)
+
+    def sees(self, points: SurfacePoints) -> NDArray[np.bool_]:
+        """Return which points [D] nothing is in front of; none may be grazed by the view."""
         x, y, z = self._transform(points.link, points.position[:, None])[0]
         nx, ny, nz = np.einsum("dij,dj->id", self.R[points.link], points.normal)
         column, row = x.astype(np.int64), y.astype(np.int64)
         # The depth of the point's own plane at the centre of the pixel, not at the point.
-        steep = np.where(np.abs(nz) > _GRAZING, nz, np.inf)
-        z = z - (nx * (column + 0.5 - x) + ny * (row + 0.5 - y)) / steep
-        return z <= self.depth[row, column] + self.slack, -nz
+        z = z - (nx * (column + 0.5 - x) + ny * (row + 0.5 - y)) / nz
+        return z <= self.depth[row, column] + self.slack
 
     def _transform(self, link: Ints, corners: Floats) -> NDArray[np.float32]:
         """Return points [F, K, 3] of links as [K, 3, F] in px, z growing away from the eye."""
         result = np.empty((corners.shape[1], 3, len(link)), np.float32)
         # Equal links stand together.
-        starts = np.flatnonzero(np.diff(link, prepend=-1))
-        for start, end in zip(starts, [*starts[1:], len(link)], strict=True):
+        limits = np.flatnonzero(np.diff(link, prepend=-1, append=-1))
+        for start, end in itertools.pairwise(limits):
             R = (self.R[link[start]] / self.pixel).astype(np.float32)
             t = (self.t[link[start]] / self.pixel).astype(np.float32)
             own = corners[start:end].transpose(1, 2, 0)

@@ -1,5 +1,6 @@
 """One place that computes: C++ on the CPU, torch everywhere else, fixed or learned numbers."""
 
+import contextlib
 import warnings
 from collections.abc import Callable
 
@@ -67,7 +68,8 @@ class Engine:
         """Return the constant indices and masks for the dtype and device of q."""
         key = (q.dtype, q.device)
         if key not in self._structures:
-            self._structures[key] = Structure(self.tree, *key)
+            with outside_transforms():
+                self._structures[key] = Structure(self.tree, *key)
         return self._structures[key]
 
     def numbers(self, q: Tensor) -> Tensor:
@@ -86,13 +88,14 @@ class Engine:
 
     def _packing(self, key: _Key) -> Packing:
         if key not in self._packings:
-            self._packings[key] = Packing(self.tree, *key)
+            with outside_transforms():
+                self._packings[key] = Packing(self.tree, *key)
         return self._packings[key]
 
     def _constant(self, key: _Key) -> tuple[Tensor, Prepared]:
         found = self._constants.get(key)
         if found is None:
-            with torch.no_grad():
+            with torch.no_grad(), outside_transforms():
                 wide = (torch.float64, key[1])
                 exact = self._packing(wide)(ModelValues.of(self.tree, *wide))
                 numbers = exact.to(key[0]).contiguous()
@@ -285,6 +288,11 @@ def _common_batch(*tensors: Tensor | None) -> torch.Size | None:
 
 def _needs_gradient(*tensors: Tensor | None) -> bool:
     return torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)
+
+
+def outside_transforms() -> contextlib.AbstractContextManager:
+    """Keep what is made inside torch.func, and kept, from being wrapped for it."""
+    return torch._C._DisableFuncTorch()  # pyright: ignore
 
 
 def _is_transformed(q: Tensor) -> bool:

@@ -11,7 +11,7 @@ from torch import Tensor
 from drrobot_ros.errors import InputError
 from drrobot_ros.robot.dynamics import reference
 from drrobot_ros.robot.dynamics.checks import check_inertias, check_movable
-from drrobot_ros.robot.dynamics.engine import Engine
+from drrobot_ros.robot.dynamics.engine import Engine, outside_transforms
 from drrobot_ros.robot.tree import KinematicTree
 
 #: Coulomb friction turns over within about this velocity, rad/s or m/s.
@@ -70,7 +70,8 @@ class DynamicsMixin:
         if gravity is None:
             key = (q.dtype, q.device)
             if key not in self._gravities:
-                self._gravities[key] = torch.tensor(self.gravity, dtype=key[0], device=key[1])
+                with outside_transforms():
+                    self._gravities[key] = torch.tensor(self.gravity, dtype=key[0], device=key[1])
             return self._gravities[key]
         if not isinstance(gravity, Tensor):
             gravity = torch.as_tensor(np.asarray(gravity, dtype=np.float64))
@@ -235,6 +236,32 @@ class DynamicsMixin:
         s, x = engine.structure(q), engine.prepared(q)
         return reference.energy(s, x, q, v, self._gravity(q, gravity))
 
+    def regressor(
+        self, q: Tensor, v: Tensor, a: Tensor, *, gravity: Tensor | np.ndarray | None = None
+    ) -> Tensor:
+        """Return Y [..., nv, L, 10]: what each link's inertial numbers add to the joint forces.
+
+        ``(Y * phi).sum((-1, -2))``, with phi [L, 10] as `inertial_numbers` gives it, is
+        `inverse_dynamics` without armature and resistance. Gradients reach q, v, a.
+        """
+        engine = self._kinematics
+        q = engine.check(q)
+        v, a = engine.check_v(v, q, "v"), engine.check_v(a, q, "a")
+        s, x = engine.structure(q), engine.prepared(q)
+        return reference.regressor(s, x, q, v, a, self._gravity(q, gravity))
+
+    def inertial_numbers(self, tree: KinematicTree | None = None) -> Tensor:
+        """Return phi [L, 10] float64 of a tree (default: the model's as loaded).
+
+        (mass, mass * com, inertia about the link's origin as xx xy xz yy yz zz), link axes.
+        """
+        tree = tree or self.tree
+        m, c = tree.mass[:, None], tree.com
+        square = (c * c).sum(1)[:, None, None] * np.eye(3) - c[:, :, None] * c[:, None, :]
+        about_origin = tree.inertia + m[..., None] * square
+        upper = about_origin[:, *np.triu_indices(3)]
+        return torch.from_numpy(np.concatenate([m, m * c, upper], axis=1))
+
     def link_velocities(self, q: Tensor, v: Tensor) -> Tensor:
         """Return the velocities [..., L, 6] of all link origins: (m/s, rad/s), base frame."""
         engine = self._kinematics
@@ -338,13 +365,13 @@ class DynamicsMixin:
         turning = self._turning
         if not turning:
             return v
-        v = v.clone()
+        rate = v.clone()
         for k in turning:
-            w, rate = u[..., k : k + 3], v[..., k : k + 3]
-            swept = torch.linalg.cross(w, rate)
+            w, turn = u[..., k : k + 3], v[..., k : k + 3]
+            swept = torch.linalg.cross(w, turn)
             # The inverse of the right Jacobian of SO(3), to the order that RK4 needs.
-            v[..., k : k + 3] = rate + swept / 2 + torch.linalg.cross(w, swept) / 12
-        return v
+            rate[..., k : k + 3] = turn + swept / 2 + torch.linalg.cross(w, swept) / 12
+        return rate
 
     @cached_property
     def _turning(self) -> list[int]:

@@ -122,7 +122,7 @@ def _empty(like: Tensor, shape: tuple[int, ...], wanted: bool = True) -> Tensor 
 
 
 def _numbers_bar(numbers: Tensor, wanted: bool) -> Tensor | None:
-    return torch.empty(numbers.shape, dtype=torch.float64) if wanted else None
+    return torch.zeros(numbers.shape, dtype=torch.float64) if wanted else None
 
 
 class Poses(torch.autograd.Function):

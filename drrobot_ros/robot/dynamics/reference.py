@@ -311,3 +311,42 @@ def link_motion(
         return twist, None
     dw, du = accelerations(s, b, (w, u), v, a)
     return twist, torch.cat([du + cross(dw, arm) + cross(w, speed), dw], dim=-1)
+
+
+def regressor(
+    s: Structure, x: Prepared, q: Tensor, v: Tensor, a: Tensor, gravity: Tensor
+) -> Tensor:
+    """Return Y [..., nv, L, 10] with ``sum_l Y[:, l] phi[l]`` the inverse dynamics of all links.
+
+    phi is (mass, mass * com, inertia about the link's origin as xx xy xz yy yz zz), in link axes;
+    armature, damping and friction are not in it.
+    Source: Atkeson, An, Hollerbach, "Estimation of inertial parameters of manipulator loads and
+    links", 1986.
+    """
+    T = joint_poses(s, x, q)
+    b = unfold(s, x, T)
+    link = T @ x.tail
+    R, p = link[..., :3, :3], link[..., :3, 3]
+    arm = p - b.point
+    w, u = velocities(s, b, v)
+    dw, du = accelerations(s, b, (w, u), v, a)
+    at_origin = du - gravity + cross(dw, arm) + cross(w, u + cross(w, arm))
+    w, dw, at_origin = (_apply(R.mT, y) for y in (w, dw, at_origin))
+    W, dW, G = so3.hat(w), so3.hat(dw), so3.hat(at_origin)
+    zero = torch.zeros_like(w)[..., None]
+    force = torch.cat([at_origin[..., None], dW + W @ W, torch.zeros_like(_six(w))], -1)
+    moment = torch.cat([zero, -G, _six(dw) + W @ _six(w)], -1)
+    force, moment = R @ force, R @ moment
+    moment = moment + so3.hat(arm) @ force
+    Y = torch.einsum("...dk,...lkp->...dlp", b.axis[0], moment)
+    Y = Y + torch.einsum("...dk,...lkp->...dlp", b.axis[1], force)
+    Y = Y * s.moves_t[..., None]
+    return Y if s.plain else torch.einsum("...dlp,dv->...vlp", Y, s.to_v)
+
+
+def _six(w: Tensor) -> Tensor:
+    """Return [..., 3, 6] with ``_six(w) @ (xx, xy, xz, yy, yz, zz)`` the inertia times w."""
+    x, y, z = w.unbind(-1)
+    o = torch.zeros_like(x)
+    rows = [x, y, z, o, o, o, o, x, o, y, z, o, o, o, x, o, y, z]
+    return torch.stack(rows, -1).unflatten(-1, (3, 6))

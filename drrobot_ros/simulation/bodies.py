@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from drrobot_ros.robot.model import RobotModel
 from drrobot_ros.robot.visuals import Visual
+from drrobot_ros.simulation.config import SceneConfig
 from drrobot_ros.simulation.textures import palette
 
 _COLOR_STEPS = 63  # shades per channel of a textured mesh
@@ -32,13 +33,13 @@ def add_material(spec: Any, name: str, texture: str = "", **properties: Any) -> 
         material.textures[int(mujoco.mjtTextureRole.mjTEXROLE_RGB)] = texture
 
 
-def add_robot(spec: Any, model: RobotModel, prefix: str, gloss: float) -> None:
+def add_robot(spec: Any, model: RobotModel, prefix: str, config: SceneConfig) -> None:
     """Add a body ``<prefix>/<link>`` that follows mocap positions for each link that is seen.
 
     The parts of a link that have one colour become one mesh, which is drawn faster.
     """
     material = f"{prefix}/surface"
-    add_material(spec, material, specular=gloss, shininess=0.4)
+    add_material(spec, material, specular=config.gloss, shininess=0.4)
     for link in sorted({visual.link for visual in model.visuals}):
         name = f"{prefix}/{model.link_names[link]}"
         body = spec.worldbody.add_body(name=name, mocap=True)
@@ -48,11 +49,11 @@ def add_robot(spec: Any, model: RobotModel, prefix: str, gloss: float) -> None:
             if visual.face_colors is None:
                 plain.setdefault(tuple(visual.color), []).append(visual)
         for i, (rgba, visuals) in enumerate(plain.items()):
-            vertices, faces = _joined(visuals)
+            vertices, faces, _ = merge_vertices(*_joined(visuals), config.coarseness_m)
             mesh = _add_mesh(spec, f"{name}/{i}", vertices, faces)
             _add_geom(body, mesh, rgba, material)
         for i, visual in enumerate(v for v in own if v.face_colors is not None):
-            _add_textured(spec, body, f"{name}/textured{i}", visual, gloss)
+            _add_textured(spec, body, f"{name}/textured{i}", visual, config)
 
 
 def _joined(visuals: list[Visual]) -> tuple[NDArray, NDArray]:
@@ -62,15 +63,45 @@ def _joined(visuals: list[Visual]) -> tuple[NDArray, NDArray]:
     return vertices, np.concatenate(faces)
 
 
-def _add_textured(spec: Any, body: Any, name: str, visual: Visual, gloss: float) -> None:
+def merge_vertices(
+    vertices: NDArray, faces: NDArray, cell_m: float
+) -> tuple[NDArray, NDArray, NDArray[np.int64]]:
+    """Return a mesh in which the vertices of each cell of a grid are one, at their mean.
+
+    Args:
+        vertices: [V, 3].
+        faces: [F, 3].
+        cell_m: edge of a cell; 0: nothing is merged.
+
+    Returns:
+        Vertices, faces, and which of the faces these are: those that became an edge or a point, or
+        the same as another one, are gone.
+    """
+    if cell_m <= 0:
+        return vertices, faces, np.arange(len(faces))
+    cells = np.floor(vertices / cell_m).astype(np.int64)
+    _, cell = np.unique(cells, axis=0, return_inverse=True)
+    cell = cell.ravel()
+    count = np.bincount(cell)
+    merged = np.stack([np.bincount(cell, vertices[:, k]) / count for k in range(3)], axis=1)
+    corners = cell[faces]
+    a, b, c = corners.T
+    kept = np.flatnonzero((a != b) & (b != c) & (c != a))
+    _, first = np.unique(np.sort(corners[kept], axis=1), axis=0, return_index=True)
+    kept = kept[np.sort(first)]
+    return (merged, corners[kept], kept) if len(kept) else (vertices, faces, np.arange(len(faces)))
+
+
+def _add_textured(spec: Any, body: Any, name: str, visual: Visual, config: SceneConfig) -> None:
     colors = visual.face_colors
     assert colors is not None  # chosen so by the caller
-    shades = np.round(colors[:, :3] * _COLOR_STEPS).astype(np.int64)
+    vertices, faces, kept = merge_vertices(visual.vertices, visual.faces, config.coarseness_m)
+    shades = np.round(colors[kept, :3] * _COLOR_STEPS).astype(np.int64)
     unique, which = np.unique(shades, axis=0, return_inverse=True)
     image, centres = palette(unique / _COLOR_STEPS)
     add_texture(spec, name, image)
-    add_material(spec, name, name, specular=gloss, shininess=0.4)
-    mesh = _add_mesh(spec, name, visual.vertices, visual.faces)
+    add_material(spec, name, name, specular=config.gloss, shininess=0.4)
+    mesh = _add_mesh(spec, name, vertices, faces)
     mesh.usertexcoord = centres.ravel()
     mesh.userfacetexcoord = np.repeat(which.ravel(), 3)
     _add_geom(body, mesh, (1.0, 1.0, 1.0, 1.0), name)

@@ -42,6 +42,17 @@ class SceneConfig:
         0.0, "standard deviation of depth at 1 m, growing with its square", unit="m", minimum=0.0
     )
     samples: int = setting(0, "per pixel, for smooth edges", choices=(0, 2, 4, 8))
+    shadow_map_px: int = setting(
+        2048, "sharpness of shadows; much of the time of an image", choices=(256, 512, 1024, 2048)
+    )
+    coarseness_m: float = setting(
+        0.0,
+        "corners of the robot's meshes nearer than this are drawn as one, which is faster; "
+        "0: meshes as they are",
+        unit="m",
+        minimum=0.0,
+        maximum=0.1,
+    )
     seed: int = setting(0, "of noise, loose objects and occluders", minimum=0)
 
     def __post_init__(self) -> None:

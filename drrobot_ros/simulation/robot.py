@@ -79,7 +79,7 @@ class SimulatedRobot:
         add_surroundings(spec, self.scene, self._bottom())
         names = ["robot", "second"] if self.scene.second_robot else ["robot"]
         for name in names:
-            add_robot(spec, model, name, self.scene.gloss)
+            add_robot(spec, model, name, self.scene)
         occluders = add_occluders(spec, self.scene)
         try:
             self._scene_model = spec.compile()

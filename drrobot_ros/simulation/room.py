@@ -13,7 +13,6 @@ _BOX = mujoco.mjtGeom.mjGEOM_BOX
 _CYLINDER = mujoco.mjtGeom.mjGEOM_CYLINDER
 _SPHERE = mujoco.mjtGeom.mjGEOM_SPHERE
 _TABLE_HEIGHT_M = 0.74
-_SHADOW_MAP_PX = 2048
 _ROOM_M = 3.2  # from the middle to a wall
 _BRIGHT = ((0.86, 0.33, 0.24), (0.17, 0.45, 0.62), (0.95, 0.72, 0.25), (0.32, 0.58, 0.38))
 
@@ -71,7 +70,7 @@ def _add_lights(spec: Any, config: SceneConfig, bottom_m: float) -> None:
         specular=0.5 * config.lamp * level,
         castshadow=config.shadows,
     )
-    spec.visual.quality.shadowsize = _SHADOW_MAP_PX if config.shadows else 0
+    spec.visual.quality.shadowsize = config.shadow_map_px if config.shadows else 0
     # The lamp's shadow map must hold the robot and the table, no more.
     spec.stat.extent = 2.6
     spec.stat.center = [0, 0, bottom_m + 0.4]

@@ -1,5 +1,7 @@
 """The simulated robot and its scene."""
 
+import dataclasses
+
 import mujoco
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from drrobot_ros.errors import InputError
 from drrobot_ros.geometry.camera import PinholeCamera, look_at
 from drrobot_ros.simulation import SceneConfig, SimulatedRobot
+from drrobot_ros.simulation.bodies import merge_vertices
 from drrobot_ros.simulation.renderer import Renderer
 
 CAMERA = PinholeCamera.from_fov(160, 120, 0.9)
@@ -122,3 +125,23 @@ def test_bad_settings(arm):
         SceneConfig(background="beach")
     with pytest.raises(InputError, match="rigid transform"):
         SimulatedRobot(arm, CAMERA, np.diag([2.0, 1, 1, 1]), PLAIN)
+
+
+def test_coarse_meshes_look_the_same_with_fewer_triangles(arm):
+    coarse = dataclasses.replace(PLAIN, coarseness_m=0.01)
+    with make(arm) as simulated, make(arm, coarse) as other:
+        seen, merged = simulated.render(arm.neutral()), other.render(arm.neutral())
+        assert other._scene_model.nmeshface < 0.8 * simulated._scene_model.nmeshface
+    overlap = (seen.mask & merged.mask).sum() / (seen.mask | merged.mask).sum()
+    assert overlap > 0.97
+    both = seen.mask & merged.mask
+    assert np.median(np.abs(seen.rgb[both].astype(int) - merged.rgb[both])) < 6
+
+
+def test_merged_vertices_are_their_mean_and_lost_faces_are_told():
+    vertices = np.array([[0.1, 0, 0], [0.3, 0, 0], [2.0, 0, 0], [0, 2.0, 0]])
+    faces = np.array([[0, 2, 3], [0, 1, 2], [1, 2, 3]])  # the second becomes an edge
+    merged, left, kept = merge_vertices(vertices, faces, 1.0)
+    assert kept.tolist() == [0]  # the third is then the same as the first
+    np.testing.assert_allclose(merged[left[0]], [[0.2, 0, 0], [2, 0, 0], [0, 2, 0]])
+    assert merge_vertices(vertices, faces, 0.0)[1] is faces

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
+from drrobot_ros.ros.timers import steady_timer
+
 OK = DiagnosticStatus.OK
 WARN = DiagnosticStatus.WARN
 ERROR = DiagnosticStatus.ERROR
@@ -46,7 +48,7 @@ class Diagnostics:
         self._summary: Callable[[], tuple[bytes, str, dict[str, str]]] | None = None
         self._lock = threading.Lock()
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._timer = node.create_timer(1.0, self.publish)
+        steady_timer(node, 1.0, self.publish)
 
     def set_summary(self, summary: Callable[[], tuple[bytes, str, dict[str, str]]]) -> None:
         """Set what is asked for level, message and values of the node as a whole."""

@@ -149,6 +149,11 @@ class JointHistory:
         with self._lock:
             return np.array([s[-1][1] if s else np.nan for s in self._samples])
 
+    def newest_s(self) -> float | None:
+        """Return the stamp of the newest value of any joint, s."""
+        with self._lock:
+            return max((s[-1][0] for s in self._samples if s), default=None)
+
     def _one(self, samples: Sequence[tuple[float, float, float]], stamp_s: float) -> float:
         if not samples:
             return np.nan

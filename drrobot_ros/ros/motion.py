@@ -19,7 +19,7 @@ def home_of(model: Any) -> Vector:
     keys = model.mj_model.key_qpos
     if len(keys) and np.isfinite(keys[0]).all():
         return np.clip(model.q_from_mj(keys[0]), model.lower, model.upper)
-    return np.array(model.neutral(), np.float64)
+    return np.asarray(model.neutral()).astype(np.float64)
 
 
 class Sway:

@@ -31,7 +31,15 @@ class FrameError(InputError):
 
 
 class NotReadyError(FrameError):
-    """A frame that cannot be used yet; ``topic`` says what is still missing."""
+    """A frame that cannot be used yet; ``topic`` says what is still missing.
+
+    Attributes:
+        fault: whether somebody has to do something about it.
+    """
+
+    def __init__(self, topic: str, message: str, *, fault: bool = True) -> None:
+        super().__init__(topic, message)
+        self.fault = fault
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +138,7 @@ class Pipeline:
             text = f"no finite position for joint {', '.join(bad)}"
             self._diagnostics.fault(topic, text, cause="not finite")
         elif missing:
-            text = f"no position for joint {', '.join(missing)}; unknown to the estimator"
+            text = f"no position was ever given for joint {', '.join(missing)}"
             self._diagnostics.fault(topic, text, WARN)
         else:
             self._diagnostics.good(topic)
@@ -142,7 +150,8 @@ class Pipeline:
             FrameError: it cannot be used (NotReadyError: not yet).
         """
         if self._tracker is None:
-            raise NotReadyError("robot_description", self.load_problem)
+            # A description that cannot be loaded is a fault of its own.
+            raise NotReadyError("robot_description", self.load_problem, fault=False)
         image = self._read("image", images.image_to_rgb, frame.image)
         camera = self._camera(frame, image)
         stamp_ns = self._check_stamp(frame)
@@ -230,7 +239,19 @@ class Pipeline:
         if self._history is None:
             return None
         q = self._history.at(stamp_s)
-        return q if np.isfinite(q).any() else None
+        if np.isfinite(q).any():
+            self._diagnostics.good("joint_states age")
+            return q
+        newest_s = self._history.newest_s()
+        if newest_s is not None:
+            self._diagnostics.fault(
+                "joint_states age",
+                f"the newest joint state is {stamp_s - newest_s:.3f} s older than the image; "
+                "going on without",
+                WARN,
+                cause="old",
+            )
+        return None
 
     def _extras(self, frame: Frame, image: NDArray[np.uint8]) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -274,7 +295,7 @@ class Pipeline:
     def _initial_joints(
         self, settings: PoseEstimatorSettings, stamp_s: float
     ) -> NDArray[np.float64]:
-        q = np.array(self.model.neutral(), np.float64)
+        q = np.asarray(self.model.neutral()).astype(np.float64)
         given = settings.initial_joint_positions
         if given:
             if len(given) != self.model.nq:
@@ -291,7 +312,7 @@ class Pipeline:
             # The publisher may be another robot's, so there is an end to it.
             self._waiting_since_s = self._waiting_since_s or time.monotonic()
             if time.monotonic() - self._waiting_since_s < JOINTS_WAIT_S:
-                raise NotReadyError("start", "waiting for the first joint_states")
+                raise NotReadyError("start", "waiting for the first joint_states", fault=False)
         return np.where(np.isfinite(measured), measured, q)
 
 

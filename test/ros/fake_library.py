@@ -70,7 +70,7 @@ class Estimate:
 
 
 class FakeTracker:
-    """Believes encoders, else adds 0.01 rad a frame; residual: resets, plus depth in mm."""
+    """Believes encoders, else adds 0.01 rad a frame; residual: resets, depth (mm), masks."""
 
     def __init__(self, model, gaussians, config) -> None:
         self.model, self.config, self.resets = model, config, 0
@@ -94,6 +94,9 @@ class FakeTracker:
         residual = float(self.resets)
         if observation.depth_m is not None:
             residual += float(np.nanmean(observation.depth_m)) * 1000
+        for weight, mask in ((0.5, observation.mask), (0.25, observation.ignore_mask)):
+            if mask is not None:
+                residual += weight * float(mask.mean())
         q_std = np.where(np.isnan(measured), 0.5, 0.1)
         return Estimate(self.q, self.T, state, q_std, residual, camera_covariance=np.eye(6) * 1e-4)
 

@@ -32,6 +32,8 @@ class Probe:
         self.image_pub = node.create_publisher(Image, "image", qos.OUTPUT)
         self.info_pub = node.create_publisher(CameraInfo, "camera_info", qos.OUTPUT)
         self.depth_pub = node.create_publisher(Image, "depth", qos.OUTPUT)
+        self.mask_pub = node.create_publisher(Image, "mask", qos.OUTPUT)
+        self.ignore_pub = node.create_publisher(Image, "ignore_mask", qos.OUTPUT)
         self.joints_pub = node.create_publisher(JointState, "joint_states", qos.OUTPUT)
         self.description_pub = node.create_publisher(String, "robot_description", qos.LATCHED)
         self.tf_pub = node.create_publisher(TFMessage, "/tf", qos.TF)

@@ -1,7 +1,6 @@
 """Bad input over real DDS: a clear message, a diagnostic, and the node lives on and recovers."""
 
 import array
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,13 @@ pytest.importorskip("drrobot_msgs", reason="drrobot_msgs is not built")
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from fake_library import CRASH, GOOD_URDF, LOST, MISSING_MESH_URDF, UNCERTAIN
-from probe import CAMERA, HEIGHT, WIDTH, Probe
+from probe import HEIGHT, WIDTH, Probe
 from std_msgs.msg import String
 
 from drrobot_msgs.msg import EstimatorStatus
 from drrobot_ros.geometry.camera import PinholeCamera
 from drrobot_ros.ros.conversions import stamp_to_ns
+from drrobot_ros.ros.images import depth_to_image, mask_to_image
 
 SCRIPT = str(Path(__file__).with_name("fake_library.py"))
 ERROR, WARN = DiagnosticStatus.ERROR, DiagnosticStatus.WARN
@@ -34,6 +34,10 @@ def process(start_node):
         "stale_timeout_s:=0.6",
         "-p",
         "subscribe_depth:=true",
+        "-p",
+        "subscribe_mask:=true",
+        "-p",
+        "subscribe_ignore_mask:=true",
     )
 
 
@@ -157,6 +161,13 @@ def test_joints_missing(probe):
         return status and list(status.position_stddev) == pytest.approx([0.1, 0.5])
 
     probe.until(seen, each=send)
+    # And when no joint states come at all, that is said.
+    probe.clear()
+    fault = probe.until(
+        lambda: probe.fault("joint_states age", "older than the image; going on without", WARN),
+        each=probe.send,
+    )
+    assert fault.message.startswith("the newest joint state is")
 
 
 def test_joint_arrays_of_unequal_length(probe, process):
@@ -288,8 +299,6 @@ def test_solver_fails(probe, process):
 
 
 def test_depth_of_another_size_is_left_out(probe):
-    from drrobot_ros.ros.images import depth_to_image
-
     def send(size):
         image = probe.image()
         probe.info_pub.publish(probe.info())
@@ -304,7 +313,22 @@ def test_depth_of_another_size_is_left_out(probe):
     assert probe.last_status().state == EstimatorStatus.TRACKING
     # The fake tracker reports what depth it got.
     probe.until(lambda: probe.last_status().residual > 1000, each=lambda: send((HEIGHT, WIDTH)))
-    assert CAMERA.width == WIDTH
+
+
+def test_masks_reach_the_tracker(probe):
+    resets = probe.tracking().residual
+    half = np.zeros((HEIGHT, WIDTH))
+    half[:, : WIDTH // 2] = 1.0
+
+    def send():
+        image = probe.image()
+        probe.info_pub.publish(probe.info())
+        probe.mask_pub.publish(mask_to_image(half, image.header))
+        probe.ignore_pub.publish(mask_to_image(1.0 - 0.5 * half, image.header))
+        probe.image_pub.publish(image)
+
+    expected = resets + 0.5 * 0.5 + 0.25 * 0.75
+    probe.until(lambda: abs(probe.last_status().residual - expected) < 2e-3, each=send)
 
 
 def test_unusable_parameter_ends_it_with_one_line(start_node):
@@ -313,4 +337,3 @@ def test_unusable_parameter_ends_it_with_one_line(start_node):
     lines = [line for line in node.output().splitlines() if line.startswith("error:")]
     assert len(lines) == 1 and "overlay_opacity" in lines[0] and "1.5" in lines[0]
     assert "Traceback" not in node.output()
-    assert sys.executable

@@ -13,7 +13,7 @@ from std_srvs.srv import Trigger
 from drrobot_msgs.msg import EstimatorStatus
 from drrobot_ros.ros import qos, tf
 from drrobot_ros.ros.conversions import stamp_to_ns
-from drrobot_ros.ros.diagnostics import ERROR, WARN, Diagnostics
+from drrobot_ros.ros.diagnostics import WARN, Diagnostics
 from drrobot_ros.ros.latest import LatestWorker
 from drrobot_ros.ros.library import Library, default_library
 from drrobot_ros.ros.outputs import Outputs
@@ -23,6 +23,7 @@ from drrobot_ros.ros.runner import run
 from drrobot_ros.ros.settings import PoseEstimatorSettings
 from drrobot_ros.ros.status import StatusBoard
 from drrobot_ros.ros.synchronizer import Frame, Synchronizer
+from drrobot_ros.ros.timers import steady_timer
 
 BELIEVED = (EstimatorStatus.TRACKING, EstimatorStatus.UNCERTAIN)
 
@@ -68,8 +69,8 @@ class PoseEstimator(Node):
         self._worker = LatestWorker(self._work, self._failed, "solver")
         self._subscribe(settings)
         self.create_service(Trigger, "~/reset", self._reset)
-        self.create_timer(1.0, self._heartbeat)
-        self.create_timer(0.1, self._look_for_silence)
+        steady_timer(self, 1.0, self._heartbeat)
+        steady_timer(self, 0.1, self._look_for_silence)
         self._diagnostics.set_summary(
             lambda: self._status.summary(self._worker.received, self._worker.dropped)
         )
@@ -138,9 +139,10 @@ class PoseEstimator(Node):
         try:
             outcome = self._pipeline.process(frame)
         except FrameError as error:
-            level = WARN if isinstance(error, NotReadyError) else ERROR
-            if error.topic != "robot_description":  # has its own, where it could not be loaded
-                self._diagnostics.fault(error.topic, str(error), level)
+            if not isinstance(error, NotReadyError):
+                self._diagnostics.fault(error.topic, str(error))
+            elif error.fault:
+                self._diagnostics.fault(error.topic, str(error), WARN)
             self._status.refused_frame(frame.image.header, f"{error.topic}: {error}")
             self._publish_status()
             return

@@ -24,7 +24,7 @@ class SceneConfig:
     headlight: float = setting(0.12, "light from the camera", minimum=0.0, maximum=1.0)
     lamp: float = setting(0.42, "light from a lamp above", minimum=0.0, maximum=2.0)
     lamp_azimuth_rad: float = setting(
-        0.9, "where the lamp is, around the vertical axis of the base", unit="rad"
+        -0.2, "where the lamp is, around the vertical axis of the base", unit="rad"
     )
     brightness: float = setting(1.0, "of all lights; low in a dim room", minimum=0.0, maximum=2.0)
     warmth: float = setting(

@@ -180,16 +180,18 @@ class SimulatedRobot:
         return [int(m.body_mocapid[m.body(f"{name}/{names[link]}").id]) for link in self._links]
 
     def _bottom(self) -> float:
-        """Return the height of the lowest point of the robot at rest in the scene's world, m."""
-        # What stands on the table is the base; an arm may hang lower.
-        links = self._links[:1] if self.scene.support == "table" else self._links
+        """Return the height of what the robot stands on, in MuJoCo's world, m.
+
+        An arm is mounted at height 0, whatever hangs from it; what walks stands on its feet.
+        """
+        if self.scene.support == "table":
+            return 0.0
         lowest = np.inf
         for visual in self.model.visuals:
-            if visual.link in links:
-                body = self._robot_bodies[self._links.index(visual.link)]
-                R = self._kinematics.xmat[body].reshape(3, 3)
-                z = visual.vertices @ R[2] + self._kinematics.xpos[body, 2]
-                lowest = min(lowest, float(z.min()))
+            body = self._robot_bodies[self._links.index(visual.link)]
+            R = self._kinematics.xmat[body].reshape(3, 3)
+            z = visual.vertices @ R[2] + self._kinematics.xpos[body, 2]
+            lowest = min(lowest, float(z.min()))
         return lowest
 
     def _scatter_occluders(self) -> None:

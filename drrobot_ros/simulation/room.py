@@ -60,7 +60,7 @@ def _add_lights(spec: Any, config: SceneConfig, bottom_m: float) -> None:
     head.ambient, head.diffuse = config.ambient * level, config.headlight * level
     head.specular = 0.1 * config.headlight * level
     azimuth = config.lamp_azimuth_rad
-    offset = np.array([1.3 * np.cos(azimuth), 1.3 * np.sin(azimuth), 2.6])
+    offset = np.array([np.cos(azimuth), np.sin(azimuth), 2.9])
     spec.worldbody.add_light(
         pos=offset + np.array([0, 0, bottom_m]),
         dir=np.array([0, 0, 0.35]) - offset,
@@ -73,6 +73,7 @@ def _add_lights(spec: Any, config: SceneConfig, bottom_m: float) -> None:
     spec.visual.quality.shadowsize = config.shadow_map_px if config.shadows else 0
     # The lamp's shadow map must hold the robot and the table, no more.
     spec.stat.extent = 2.6
+    spec.visual.map.shadowclip = 1.5
     spec.stat.center = [0, 0, bottom_m + 0.4]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 PACKAGE = "drrobot_ros"
 
-LEAVES = {"errors", "configuration", "native"}  # usable by all, using only each other
+LEAVES = {"errors", "configuration", "media", "native"}  # usable by all, using only each other
 _BELOW_RENDERING = {"geometry", "robot", "splats"}
 _BELOW_METHODS = _BELOW_RENDERING | {"rendering"}
 _METHODS = {"estimation", "control", "scene", "training"}
@@ -20,9 +20,10 @@ ALLOWED = {
     "scene": _BELOW_METHODS,
     "training": _BELOW_METHODS,
     "simulation": _BELOW_RENDERING,
-    "ros": _BELOW_METHODS | _METHODS | {"simulation"},
-    "cli": _BELOW_METHODS | _METHODS | {"simulation"},
-    "demo": _BELOW_METHODS | _METHODS | {"simulation"},
+    "ros": _BELOW_METHODS | _METHODS | {"simulation", "demo"},
+    "cli": {"commands"},
+    "commands": _BELOW_METHODS | _METHODS | {"simulation", "demo"},
+    "demo": _BELOW_METHODS | _METHODS | {"simulation"},  # starts nodes as processes
 }
 ROS_PACKAGES = {
     "rclpy",

@@ -1,0 +1,1 @@
+"""The commands of ``drrobot``, one module each."""

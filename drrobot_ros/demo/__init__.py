@@ -1,0 +1,1 @@
+"""The demonstration: a simulated arm and the estimator as processes, recorded and reported."""

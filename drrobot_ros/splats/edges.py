@@ -13,15 +13,15 @@ from drrobot_ros.splats.surface import SurfacePoints
 
 _NEIGHBOURS = 24
 _TOLERANCE = 0.25
-_OPPOSITE, _PARALLEL = -0.5, 0.8  # cosines between normals that count as an edge in between
+_OPPOSITE = -0.5  # cosine between normals beyond which a face is the other side of a wall
 
 
 def away_from_edges(points: SurfacePoints, band_m: float) -> NDArray[np.bool_]:
     """Return which points [D] are farther than about `band_m` from every sharp outer edge.
 
     A point moved inward by the band is nearer than that to some face across the edge exactly if
-    the point lies in the band. Faces that look the same way (a smooth surface) or the opposite
-    way (a thin wall) do not count.
+    the point lies in the band; on a smooth surface none is. Faces that look the opposite way, the
+    other side of a thin wall, do not count.
 
     Args:
         points: dense in comparison with the band.
@@ -41,7 +41,7 @@ def away_from_edges(points: SurfacePoints, band_m: float) -> NDArray[np.bool_]:
         distance, near = distance.reshape(len(own), -1), near.reshape(len(own), -1)
         found = np.isfinite(distance)
         cosine = np.einsum("dki,di->dk", normal[np.where(found, near, 0)], normal)
-        across = found & (cosine > _OPPOSITE) & (cosine < _PARALLEL)
+        across = found & (cosine > _OPPOSITE)
         # A part narrower than two bands would vanish: leave it whole.
         if not across.any(axis=1).all():
             keep[own] = ~across.any(axis=1)

@@ -8,6 +8,7 @@ import pytest
 
 from drrobot_ros.errors import InputError
 from drrobot_ros.geometry.camera import PinholeCamera, look_at
+from drrobot_ros.robot import RobotModel
 from drrobot_ros.simulation import SceneConfig, SimulatedRobot
 from drrobot_ros.simulation.bodies import merge_vertices
 from drrobot_ros.simulation.renderer import Renderer
@@ -45,6 +46,21 @@ def test_looks_like_the_model_drawn_by_mujoco(arm):
     assert np.median(np.abs(frame.depth_m[both] - depth[both])) < 1e-3
 
 
+def test_camera_pose_is_in_the_base_frame(graphics):
+    turned = RobotModel.from_mjcf(
+        """<mujoco><worldbody><body name="base" pos="0.5 -0.3 0.4" quat="0.8 0 0 0.6">
+        <geom type="box" size="0.1 0.02 0.02" rgba="1 0 0 1"/></body></worldbody></mujoco>""",
+        base_link="base",
+    )
+    camera = PinholeCamera.from_fov(64, 48, 0.7)
+    T_base_camera = look_at((0, 0, 1), (0, 0, 0), up=(0, 1, 0))
+    with SimulatedRobot(turned, camera, T_base_camera, PLAIN) as simulated:
+        rows, columns = np.nonzero(simulated.render(np.zeros(0)).mask)
+    assert abs(rows.mean() + 0.5 - 24) < 0.3
+    assert abs(columns.mean() + 0.5 - 32) < 0.3
+    assert np.ptp(columns) > 3 * np.ptp(rows)  # along the x axis of the base
+
+
 def test_colors_are_those_of_the_visuals(arm):
     scene = SceneConfig(background="plain", shadows=False, ambient=1.0, lamp=0.0, headlight=0.0)
     with make(arm, scene) as simulated:
@@ -77,6 +93,9 @@ def test_mask_is_the_robot_only(arm):
     room = SceneConfig(background="clutter", second_robot=True, noise=0.02, seed=4)
     with make(arm, room) as simulated:
         crowded = simulated.render(q)
+        waving = simulated.render(q, second_q=arm.random_configuration(1, 8)[0])
+        changed = np.abs(waving.rgb.astype(int) - crowded.rgb).max(axis=2) > 60
+        assert (changed & ~crowded.mask).sum() > 30
     assert crowded.mask.sum() <= alone.mask.sum()
     assert (crowded.mask & ~alone.mask).sum() == 0
     assert (crowded.depth_m > 0).all()  # walls all around

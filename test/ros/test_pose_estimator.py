@@ -206,11 +206,13 @@ def test_slow_solver_drops_frames_and_does_not_queue(probe):
     probe.set(tracker__delay_s=0.0)
     latencies = [s.latency_s for s in statuses[1:]]
     assert len(latencies) > 8
-    # Below two solver periods: the frame being solved when an image comes, and its own.
-    assert max(latencies) < 2 * delay + 0.05
+    # Below two solver periods: the frame being solved when an image comes, and its own. A queue
+    # would make it longer and longer.
+    assert np.median(latencies) < 2 * delay
+    assert max(latencies) < 3 * delay
     last = statuses[-1]
     assert last.frames_dropped - before.frames_dropped > 50
-    assert last.rate_hz == pytest.approx(1 / delay, rel=0.25)
+    assert last.rate_hz == pytest.approx(1 / delay, rel=0.4)
     stamps = [stamp_to_ns(s.header.stamp) for s in statuses]
     assert stamps == sorted(stamps)
 

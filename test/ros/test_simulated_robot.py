@@ -87,8 +87,14 @@ class Watcher:
         return self.until(found)
 
     def true_q(self):
-        self.got["true_joints"].clear()
-        return np.array(self.until(lambda: self.got["true_joints"])[-1].position)
+        """Return positions of an image taken after the call."""
+        asked_ns = self.node.get_clock().now().nanoseconds
+
+        def fresh():
+            messages = self.got["true_joints"]
+            return messages and stamp_to_ns(messages[-1].header.stamp) > asked_ns and messages[-1]
+
+        return np.array(self.until(fresh).position)
 
     def send_goal(self, trajectory):
         assert self.action.wait_for_server(timeout_sec=10.0)
@@ -265,7 +271,7 @@ def test_refuses_with_the_reason(watcher, process, joint, position, code, words)
 
 def test_cancel_and_replace(watcher):
     start = watcher.true_q()[0]
-    goal = trajectory(["joint_1"], [start - 0.5], 3.0)
+    goal = trajectory(["joint_1"], [start - 0.5], 10.0)
     handle, result = watcher.send_goal(goal)
     watcher.until(lambda: len(watcher.feedback) > 4)
     watcher.until(handle.cancel_goal_async().result)

@@ -183,7 +183,7 @@ class PoseEstimator(Node):
         received = self._status.received_s
         if received is None and self._pipeline.model is not None:
             self._status.note(f"waiting for an image on {self.resolve_topic_name('image')}")
-        if time.monotonic() - self._status_sent_s >= 1.0:
+        if time.monotonic() - self._status_sent_s > 0.9:
             self._publish_status()
 
     def _publish_status(self) -> None:

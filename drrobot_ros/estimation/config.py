@@ -12,7 +12,7 @@ class TrackerConfig:
     estimate_joints: bool = setting(True, "estimate joint positions")
     estimate_camera: bool = setting(False, "estimate the camera pose as well")
     fine_width: int = setting(
-        160, "image width of the finest pyramid level", unit="px", minimum=40, maximum=1280
+        320, "image width of the finest pyramid level", unit="px", minimum=40, maximum=1280
     )
     iterations: int = setting(
         4, "solver iterations per pyramid level while tracking", minimum=1, maximum=100
@@ -40,7 +40,7 @@ class TrackerConfig:
     )
     image_weight: float = setting(
         0.1,
-        "independent pixels per pixel: neighbours err together, so the image counts less",
+        "independent pixels per pixel of a 160 px wide image: neighbours err together",
         minimum=1e-5,
         maximum=1.0,
     )
@@ -58,7 +58,7 @@ class TrackerConfig:
         0.0, "noise of the given camera orientation; 0: not used", unit="rad", minimum=0.0
     )
     acceleration_sigma: float = setting(
-        8.0,
+        40.0,
         "joint acceleration expected between images: how far the motion prediction is trusted",
         unit="rad/s^2 or m/s^2",
         minimum=0.01,

@@ -34,9 +34,12 @@ SEARCH_SPLATS = 1000
 COARSE_SPLATS = 2000
 SEARCH_WIDTH = 80
 # How far overlap and dilation push the rendered contour out: measured against the meshes.
-COARSE_INSET_PX = 0.5
-FINE_INSET_PX = 0.3
-EPS2D = 0.1
+INSET_PX = 0.6
+EPS2D = 0.3
+# Variance of the error over that of the normal matrix, in simulation (benchmarks/tracking.py): the
+# silhouette found by colours errs in whole patches, a given mask at single pixels.
+INFLATION_MASK = 1.0
+INFLATION_COLORS = 4.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -293,7 +296,7 @@ class Tracker:
             width=camera.width,
             height=camera.height,
             weight=weight,
-            inset_px=COARSE_INSET_PX if camera.width <= SEARCH_WIDTH else FINE_INSET_PX,
+            inset_px=INSET_PX,
             eps2d=EPS2D,
             color_sigma=self.config.parts_sigma,
             mask_sigma=self.config.mask_sigma,
@@ -350,7 +353,9 @@ class Tracker:
             self._believed = (q, T)
         if self.config.learn_background and state is TrackingState.TRACKING:
             self._silhouette.learn(fine, images)
-        covariance, q_std, camera_covariance = self._covariance(solution)
+        masked = self.config.use_mask and observation.mask is not None
+        inflation = INFLATION_MASK if masked else INFLATION_COLORS
+        covariance, q_std, camera_covariance = self._covariance(solution, inflation)
         inside = max(statistics.inside, 1e-6)
         return Estimate(
             stamp_s=observation.stamp_s,
@@ -377,11 +382,11 @@ class Tracker:
             return TrackingState.LOST
         return TrackingState.UNCERTAIN if doubt else TrackingState.TRACKING
 
-    def _covariance(self, solution: Solution) -> tuple[Matrix, Vector, Matrix]:
+    def _covariance(self, solution: Solution, inflation: float) -> tuple[Matrix, Vector, Matrix]:
         columns = self._columns()
         n = len(solution.H)
         # What neither pixels nor priors hold is unknown to a turn, not to infinity.
-        covariance = np.linalg.inv(solution.H + np.eye(n) * 1e-1) if n else np.zeros((0, 0))
+        covariance = np.linalg.inv(solution.H / inflation + 0.1 * np.eye(n))
         q_std = np.zeros(self.model.nv)
         free = columns.velocity_column >= 0
         q_std[free] = np.sqrt(np.diag(covariance)[columns.velocity_column[free]])

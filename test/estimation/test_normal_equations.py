@@ -164,9 +164,7 @@ def test_depth_pulls_along_the_optical_axis(scene):
     result = image_model.evaluate(q, T, target, columns)
     assert result.statistics.depth_count > 50
     step = np.linalg.solve(result.H + 1.0 * np.eye(columns.count), -result.g)
-    moved = image_model.images(
-        q + step[: model.nv], T @ exp_se3(step[model.nv :]), bare
-    )
+    moved = image_model.images(q + step[: model.nv], T @ exp_se3(step[model.nv :]), bare)
     both = (out.alpha > 0.9) & (moved.alpha > 0.9)
     z = moved.depth / np.maximum(moved.alpha, 1e-6)
     before = np.median(np.abs(out.depth / np.maximum(out.alpha, 1e-6) - seen)[both])

@@ -98,8 +98,10 @@ setup(
         "pyyaml",
         "scipy",
         "torch>=2.4",
+        "tqdm",
         "trimesh",
     ],
+    extras_require={"demo": ["airo-models"]},
     entry_points={
         "console_scripts": [
             f"drrobot = {NAME}.cli:main",

@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 FOV_DEG = 40.0
 #: Before the motion starts, s: long enough to see the estimate converge.
 REST_S = 2.0
-#: The simulator shares the machine with the estimator; at this size of image it makes no difference.
+#: Fast, for the simulator shares the machine with the estimator; small images look the same.
 FAST_SCENE = {"scene.shadow_map_px": 512, "scene.coarseness_m": 0.003}
 _SPARE_ARM = Path("six_axis_arm") / "six_axis_arm.urdf"
 

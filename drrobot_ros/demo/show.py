@@ -18,6 +18,12 @@ from drrobot_ros.media import VideoWriter, write_image
 from drrobot_ros.splats import GaussianRobot
 
 SPOOLS = ("images.rgb", "overlays.rgb")
+#: What the terminal says after an event.
+STAGES = {
+    "ready": "starting the estimator",
+    "first estimate": "the arm rests",
+    "motion start": "the arm moves",
+}
 _AFTER_S = 0.5
 
 
@@ -69,18 +75,13 @@ def _record(session: Session, folder: Path, config: DemoConfig) -> Recording:
     with tqdm(
         total=REST_S + config.seconds + _AFTER_S,
         desc="starting the nodes",
-        bar_format="{desc}: {bar} {n:.0f}/{total:.0f} s",
+        bar_format="{desc}{bar} {n:.0f}/{total:.0f} s",
+        disable=None,  # where nobody watches
     ) as bar:
 
         def progress(event: str) -> None:
             if event:
-                names = {
-                    "ready": "starting the estimator",
-                    "first estimate": "at rest",
-                    "motion start": "moving",
-                    "motion end": "moving",
-                }
-                bar.set_description(names.get(event, bar.desc.removesuffix(": ")))
+                bar.set_description(STAGES.get(event, bar.desc.removesuffix(": ")))
             if event == "first estimate":
                 begin["time"] = time.monotonic()
             if begin:
@@ -115,5 +116,5 @@ def _write_video(path: Path, shown: pictures.Shown, until_s: float) -> None:
 
     total = pictures.frame_count(shown, until_s)
     with VideoWriter(path, pictures.VIDEO_HZ) as video:
-        for image in tqdm(pictures.frames(shown, until_s), total=total, desc="video"):
+        for image in tqdm(pictures.frames(shown, until_s), total=total, desc="video", disable=None):
             video.add(image)

@@ -15,7 +15,7 @@ from drrobot_ros.splats.cells import divide
 from drrobot_ros.splats.moments import Moments, moments_of, shapes_of
 from drrobot_ros.splats.sampling import SurfaceConfig, sample_cells
 
-# Large Gaussians reach farther beyond edges and round outlines; these undo it (see docs).
+# Large Gaussians reach farther beyond edges and round outlines; measured to undo it.
 _COARSE_COVERAGE = 0.9  # of the fine ones'
 _COARSE_INSET = 0.07  # of the growth in spacing
 

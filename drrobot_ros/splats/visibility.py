@@ -53,11 +53,9 @@ def outward_points(
     front, back = np.zeros(len(points), np.int32), np.zeros(len(points), np.int32)
     for direction, T in zip(directions, T_links, strict=True):
         view = _View(direction, T, fine, pixel)
-        cosine = view.cosine(points)
-        clear = np.flatnonzero(np.abs(cosine) > _GRAZING)
-        seen = clear[view.sees(points.select(clear))]
-        front[seen] += cosine[seen] > 0
-        back[seen] += cosine[seen] < 0
+        seen, cosine = view.sees(points)
+        front += seen & (cosine > 0)
+        back += seen & (cosine < 0)
     # Beside an edge a few looks seem to meet the wrong side too.
     kept = points.select((front >= votes) & (front > _WRONG_SIDE * back))
     flipped = points.select((back >= votes) & (back > _WRONG_SIDE * front))
@@ -102,8 +100,8 @@ class _View:
         x = np.cross(direction, axis)
         x /= np.linalg.norm(x)
         frame = np.stack([x, np.cross(direction, x), -direction])  # the eye is at +direction
-        self.R = frame @ T_links[:, :3, :3]
-        self.t = T_links[:, :3, 3] @ frame.T
+        self.R: Floats = frame @ T_links[:, :3, :3]
+        self.t: Floats = T_links[:, :3, 3] @ frame.T
         self.pixel = pixel
         corners = self._transform(soup.link, soup.corners)
         low = corners.min(axis=(0, 2)) - 1
@@ -113,29 +111,39 @@ class _View:
         self.depth = _depth_image(corners, self.width, self.height)
         self.slack = max(_SLACK_M / pixel, 0.1)
 
-    def cosine(self, points: SurfacePoints) -> Floats:
-        """Return the cosines [D] between the normals and the direction to the eye."""
-        return -(self.R[:, 2][points.link] * points.normal).sum(axis=1)
+    def sees(self, points: SurfacePoints) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        """Return which points [D] nothing is in front of, and the cosines to their normals.
 
-    def sees(self, points: SurfacePoints) -> NDArray[np.bool_]:
-        """Return which points [D] nothing is in front of; none may be grazed by the view."""
+        Points on surfaces that the view grazes do not count as seen.
+        """
         x, y, z = self._transform(points.link, points.position[:, None])[0]
-        nx, ny, nz = np.einsum("dij,dj->id", self.R[points.link], points.normal)
-        column, row = x.astype(np.int64), y.astype(np.int64)
+        nx, ny, nz = self._turn(points.link, points.normal[:, None])[0]
+        clear = np.abs(nz) > _GRAZING
+        column, row = x.astype(np.int32), y.astype(np.int32)
         # The depth of the point's own plane at the centre of the pixel, not at the point.
-        z = z - (nx * (column + 0.5 - x) + ny * (row + 0.5 - y)) / nz
-        return z <= self.depth[row, column] + self.slack
+        half = np.float32(0.5)
+        rise = nx * (column + half - x) + ny * (row + half - y)
+        z -= (rise / np.where(clear, nz, np.float32(1))).astype(np.float32)
+        nearest = self.depth.ravel()[row * np.int32(self.width) + column]
+        return clear & (z <= nearest + np.float32(self.slack)), -nz
 
-    def _transform(self, link: Ints, corners: Floats) -> NDArray[np.float32]:
+    def _transform(self, link: Ints, points: Floats) -> NDArray[np.float32]:
         """Return points [F, K, 3] of links as [K, 3, F] in px, z growing away from the eye."""
-        result = np.empty((corners.shape[1], 3, len(link)), np.float32)
+        return self._turn(link, points, 1 / self.pixel, self.t / self.pixel)
+
+    def _turn(
+        self, link: Ints, vectors: Floats, scale: float = 1.0, shift: Floats | None = None
+    ) -> NDArray[np.float32]:
+        """Return vectors [F, K, 3] of links as [K, 3, F] along the axes of the image."""
+        result = np.empty((vectors.shape[1], 3, len(link)), np.float32)
         # Equal links stand together.
         limits = np.flatnonzero(np.diff(link, prepend=-1, append=-1))
         for start, end in itertools.pairwise(limits):
-            R = (self.R[link[start]] / self.pixel).astype(np.float32)
-            t = (self.t[link[start]] / self.pixel).astype(np.float32)
-            own = corners[start:end].transpose(1, 2, 0)
-            result[:, :, start:end] = R @ own.astype(np.float32) + t[:, None]
+            row = link[start]
+            own = vectors[start:end].transpose(1, 2, 0).astype(np.float32)
+            result[:, :, start:end] = (self.R[row] * scale).astype(np.float32) @ own
+            if shift is not None:
+                result[:, :, start:end] += shift[row].astype(np.float32)[:, None]
         return result
 
 

@@ -51,10 +51,10 @@ class BackgroundPlate:
         A pixel that looks like the background is weak evidence (the robot may have that colour);
         one that does not is strong evidence. Unknown pixels get 0.
         """
-        if self._mean is None or self._square is None:
+        known = self.known
+        if self._mean is None or self._square is None or known is None:
             return np.zeros(image.shape[:2], np.float32)
         deviation = np.sqrt(self._square + sigma**2)
         distance = np.sqrt(np.square(image - self._mean).mean(-1)) / deviation
         odds = np.clip(distance - 2.5, -1.5, 3.0)
-        known = self.known
         return np.where(known, odds, 0.0).astype(np.float32)

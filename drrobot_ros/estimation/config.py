@@ -26,13 +26,22 @@ class TrackerConfig:
     learn_background: bool = setting(
         True, "learn the background behind the moving robot (the camera must stand still)"
     )
-    use_parts: bool = setting(True, "compare where the robot's differently coloured parts lie")
+    color_residual: str = setting(
+        "parts",
+        "parts: compare where differently coloured parts of the robot lie, in any light; "
+        "photometric: compare colours, with a gain and a bias per channel; off: silhouette only",
+        choices=("parts", "photometric", "off"),
+        read_only=True,
+    )
     use_depth: bool = setting(True, "compare depth where a depth image is given")
     mask_sigma: float = setting(
         0.25, "noise of the silhouette, in units of coverage", minimum=0.01, maximum=10.0
     )
     parts_sigma: float = setting(
         0.35, "noise of the part labels, in units of coverage", minimum=0.01, maximum=10.0
+    )
+    color_sigma: float = setting(
+        0.15, "noise of a colour channel (photometric)", minimum=0.005, maximum=10.0
     )
     depth_sigma_m: float = setting(0.01, "noise of the depth image", unit="m", minimum=1e-4)
     robust: float = setting(

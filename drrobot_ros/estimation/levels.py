@@ -54,7 +54,8 @@ def make_level(observation: Observation, width: int) -> Level:
         weight = np.where(weight > 0.99, 1.0, 0.0).astype(np.float32)
     if observation.depth_m is not None:
         near = np.nan_to_num(observation.depth_m.astype(np.float32), posinf=0.0, neginf=0.0)
-        depth = cv2.resize(near, size, interpolation=cv2.INTER_NEAREST)
+        nearest = cv2.resize(near, size, interpolation=cv2.INTER_NEAREST)
+        depth = np.asarray(nearest, np.float32)
     return Level(
         camera.resized(width, height),
         pixels,

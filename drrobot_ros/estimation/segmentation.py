@@ -55,7 +55,7 @@ def dilate(alpha: FloatImage, radius_px: int) -> FloatImage:
     import cv2
 
     size = 2 * radius_px + 1
-    return cv2.dilate(alpha, np.ones((size, size), np.uint8))
+    return np.asarray(cv2.dilate(alpha, np.ones((size, size), np.uint8)), np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +104,8 @@ def region_odds(
     size = rows * columns * clusters
 
     def probability(weight: FloatImage) -> NDArray[np.float64]:
-        n = np.bincount(index.ravel(), weight.ravel(), size).reshape(rows, columns, clusters)
+        n = np.bincount(index.ravel(), weight.ravel(), size).astype(np.float64)
+        n = n.reshape(rows, columns, clusters)
         total = n.sum((0, 1)) + 0.5
         near = _box_sum(n, reach)
         share = total / total.sum()

@@ -124,12 +124,12 @@ def _evaluate(problem: Problem, coordinates: Coordinates, q: Vector, T: Matrix) 
     n = columns.count
     H_image, g, cost = np.zeros((n, n)), np.zeros(n), 0.0
     statistics = []
-    center = camera_center(T) if columns.camera_column >= 0 else None
+    center = camera_center(T)
     for view in problem.views:
         part = view.model.evaluate(q, T, view.target, columns, twist_center=center)
         statistics.append(part.statistics)
         cost += part.statistics.cost
-        if n:
+        if part.H is not None and part.g is not None:
             H_image += part.H
             g += part.g
     w = problem.image_weight

@@ -72,8 +72,13 @@ class Tracker:
 
         self._search = image_model(gaussians.subset(SEARCH_SPLATS), True)
         self._coarse = image_model(gaussians.subset(COARSE_SPLATS), True)
-        self._fine = image_model(gaussians, True)
         self._colored = image_model(gaussians, False)
+        self._by_parts = self.config.color_residual != "photometric"
+        if self._by_parts:
+            self._fine, self._solve_coarse = image_model(gaussians, True), self._coarse
+        else:
+            self._fine = self._colored
+            self._solve_coarse = image_model(gaussians.subset(COARSE_SPLATS), False)
         self._limits = (np.asarray(model.lower, float), np.asarray(model.upper, float))
         self.reset()
 
@@ -105,7 +110,7 @@ class Tracker:
             self._start_T = None
         self._q = self._start_q
         self._T = self._start_T
-        self._believed = (self._start_q, self._start_T)
+        self._believed: tuple[Vector, Matrix | None] = (self._start_q, self._start_T)
         self._velocity = np.zeros(self.model.nv)
         self._stamp_s: float | None = None
         self._doubted = self._lost = 0
@@ -139,7 +144,7 @@ class Tracker:
         q = self._predict(dt, encoders)
         levels = {w: make_level(observation, w) for w in self._widths()}
         if self._search_due:
-            q = self._find(levels, q, encoders)
+            q = self._find(levels, q, self._T, encoders)
         solution, target = self._refine(levels, q, self._T, dt, encoders, started)
         return self._finish(observation, levels, solution, target, dt, started)
 
@@ -181,7 +186,9 @@ class Tracker:
         free = np.full(self.model.nv, self.config.estimate_joints)
         return ParameterColumns.make(self.model.nv, free, self.config.estimate_camera)
 
-    def _find(self, levels: dict[int, Level], q: Vector, encoders: Vector | None) -> Vector:
+    def _find(
+        self, levels: dict[int, Level], q: Vector, T: Matrix, encoders: Vector | None
+    ) -> Vector:
         """Search around q, and refine region by region: on the first image, and when in doubt."""
         config = self.config
         level = levels[min(levels)]
@@ -197,20 +204,20 @@ class Tracker:
             self._target_of(level.camera, level.weight),
             self._silhouette.clusters_of(level),
         )
-        best, best_score = q, float(score(q[None], self._T)[0])
+        best, best_score = q, float(score(q[None], T)[0])
         spread = np.full(self.model.nv, sigma)
         share = config.search_hypotheses // 2
         for scale in (1.0, 0.4, 0.2):
             found, _ = search_joints(
-                score, self._coordinates, q, spread * scale, self._T, self._limits, share, self._rng
+                score, self._coordinates, q, spread * scale, T, self._limits, share, self._rng
             )
             stages = [Stage(level.camera.width, 2, 5), Stage(level.camera.width, 1, 5)] * 2
             refined = [
-                self._solve_stages(levels, start, self._T, stages, 0.0, None, None)[0].q
+                self._solve_stages(levels, start, T, stages, 0.0, None, None)[0].q
                 for start in ([q, found] if known_mask else [found])
             ]
             for candidate in (found, *refined):
-                candidate_score = float(score(candidate[None], self._T)[0])
+                candidate_score = float(score(candidate[None], T)[0])
                 if candidate_score > best_score:
                     best, best_score = candidate, candidate_score
             q, share = best, share // 2
@@ -250,7 +257,7 @@ class Tracker:
         solution, target = None, None
         for stage in stages:
             level = levels[stage.width]
-            model = self._coarse if stage.width <= SEARCH_WIDTH else self._fine
+            model = self._solve_coarse if stage.width <= SEARCH_WIDTH else self._fine
             target = self._image_target(level, q, T, stage.blur_px)
             problem = Problem(
                 [View(model, target)],
@@ -287,7 +294,7 @@ class Tracker:
         camera = None
         if config.estimate_camera and config.camera_sigma_m > 0 and config.camera_sigma_rad > 0:
             sigma = np.repeat([config.camera_sigma_m, config.camera_sigma_rad], 3)
-            camera = CameraPrior(self._start_T, sigma)
+            camera = CameraPrior(np.asarray(self._start_T), sigma)
         return joints, camera
 
     def _target_of(self, camera: Any, weight: NDArray | None) -> ImageTarget:
@@ -298,7 +305,6 @@ class Tracker:
             weight=weight,
             inset_px=INSET_PX,
             eps2d=EPS2D,
-            color_sigma=self.config.parts_sigma,
             mask_sigma=self.config.mask_sigma,
             depth_sigma=self.config.depth_sigma_m,
             robust=self.config.robust,
@@ -310,16 +316,31 @@ class Tracker:
         bare = self._target_of(level.camera, level.weight)
         seen = level if config.use_mask else dataclasses.replace(level, mask=None)
         region = self._silhouette.target(seen, self._coarse.images(q, T, bare))
-        return dataclasses.replace(
+        common = dataclasses.replace(
             bare,
             mask=region.mask,
             mask_weight=region.mask_trust,
-            color=region.parts if config.use_parts else None,
-            color_weight=region.parts_trust,
-            background=np.zeros_like(region.parts),
             depth=level.depth if config.use_depth else None,
             blur_radius=blur_px,
         )
+        if config.color_residual == "parts":
+            return dataclasses.replace(
+                common,
+                color=region.parts,
+                color_weight=region.parts_trust,
+                background=np.zeros_like(region.parts),
+                color_sigma=config.parts_sigma,
+            )
+        if config.color_residual == "photometric":
+            return dataclasses.replace(
+                common,
+                color=level.color,
+                background=self._silhouette.background(level),
+                color_sigma=config.color_sigma,
+                gain=self._appearance.gain,
+                bias=self._appearance.bias,
+            )
+        return common
 
     def _finish(
         self,
@@ -355,6 +376,8 @@ class Tracker:
             self._silhouette.learn(fine, images)
         masked = self.config.use_mask and observation.mask is not None
         inflation = INFLATION_MASK if masked else INFLATION_COLORS
+        if not self._by_parts:
+            self._appearance = self._appearance.updated(statistics)
         covariance, q_std, camera_covariance = self._covariance(solution, inflation)
         inside = max(statistics.inside, 1e-6)
         return Estimate(
@@ -386,7 +409,7 @@ class Tracker:
         columns = self._columns()
         n = len(solution.H)
         # What neither pixels nor priors hold is unknown to a turn, not to infinity.
-        covariance = np.linalg.inv(solution.H / inflation + 0.1 * np.eye(n))
+        covariance = np.asarray(np.linalg.inv(solution.H / inflation + 0.1 * np.eye(n)), np.float64)
         q_std = np.zeros(self.model.nv)
         free = columns.velocity_column >= 0
         q_std[free] = np.sqrt(np.diag(covariance)[columns.velocity_column[free]])

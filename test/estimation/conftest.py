@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from drrobot_ros.robot import RobotModel
 from drrobot_ros.splats import GaussianRobot
 

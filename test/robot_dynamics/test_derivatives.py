@@ -134,3 +134,12 @@ def test_torch_func():
     assert torch.allclose(forward, jacobian)
     batch = torch.func.vmap(model.inverse_dynamics)(*(x.expand(3, -1) for x in (q, v, a)))
     assert torch.allclose(batch[2], model.inverse_dynamics(q, v, a))
+
+
+def test_derivative_matrices_without_the_kernels():
+    model = model_with("floating")
+    s = states(model, 3)
+    fast = model.inverse_dynamics_derivatives(s.q, s.v, s.a)
+    model._kinematics._no_native = True
+    for x, y in zip(fast, model.inverse_dynamics_derivatives(s.q, s.v, s.a), strict=True):
+        assert torch.allclose(x, y)

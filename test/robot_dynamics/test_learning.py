@@ -35,13 +35,21 @@ def test_starts_where_the_model_is(model, parameter):
     assert off < (1e-3 if zero else 1e-12)
 
 
-@pytest.mark.parametrize("parameter", [p for p in PARAMETERS if p != "sensor_gain"])
-def test_gradients(model, parameter):
+LEARNED = [
+    *(("tip", p) for p in PARAMETERS if p != "sensor_gain"),
+    # Every joint type has its own way to its frame.
+    *((link, "link_frame") for link in ("trunk", "ball", "slide", "two", "held")),
+    ("slide", "joint_offset"),
+    ("ball", "armature"),
+]
+
+
+@pytest.mark.parametrize(("link", "parameter"), LEARNED)
+@pytest.mark.parametrize("work", ["inverse_dynamics", "forward_kinematics"])
+def test_gradients(model, link, parameter, work):
     s = states(model, 3)
-    module = model.make_learnable("tip", parameter)
+    module = model.make_learnable(link, parameter)
     shake(module, 0.1)
-    names = [name for name, _ in model.named_parameters()]
-    assert all(name.startswith("tip:") for name in names)
     start = [p.detach().clone() for p in model.parameters()]
 
     def run(*values):
@@ -50,9 +58,11 @@ def test_gradients(model, parameter):
                 p.copy_(value)
         for p in model.parameters():
             p.grad = None
+        if work == "forward_kinematics":
+            return model.forward_kinematics(s.q)
         return model.inverse_dynamics(s.q, s.v, s.a)
 
-    weights = torch.randn(3, model.nv, dtype=torch.float64)
+    weights = torch.randn(run(*start).shape, dtype=torch.float64)
     loss = (run(*start) * weights).sum()
     found = torch.autograd.grad(loss, list(model.parameters()))
     h = 1e-6

@@ -259,7 +259,7 @@ class Engine:
     def inverse_dynamics_derivatives(
         self, q: Tensor, v: Tensor, a: Tensor, gravity: Tensor, slip: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return d tau / d q (along the velocities), d v, d a, each [..., nv, nv]; no gradients."""
+        """Return d tau / d q (along the velocities), d v, d a, each [..., nv, nv]; C++ only."""
         q = self.check(q).detach()
         v, a = self.check_v(v, q, "v").detach(), self.check_v(a, q, "a").detach()
         batch = _common_batch(q, v, a)
@@ -267,13 +267,11 @@ class Engine:
             q, v = q.expand(*batch, self.nq), v.expand(*batch, self.nv)
             a = a.expand(*batch, self.nv)
         numbers = self.numbers(q).detach()
+        more = self._call("inverse", q, None, slip)
+        args = (_flat(q), _flat(v), _flat(a), gravity)
+        dq, dv, da = native.inverse_dynamics_derivatives(more, numbers, *args)
         shape = (*q.shape[:-1], self.nv, self.nv)
-        if self.uses_native(q):
-            more = self._call("inverse", q, None, slip)
-            args = (_flat(q), _flat(v), _flat(a), gravity)
-            found = native.inverse_dynamics_derivatives(more, numbers, *args)
-            return tuple(x.reshape(shape) for x in found)  # type: ignore[return-value]
-        raise InputError("derivative matrices need a float32 or float64 tensor on the CPU")
+        return dq.reshape(shape), dv.reshape(shape), da.reshape(shape)
 
 
 def _flat(x: Tensor) -> Tensor:

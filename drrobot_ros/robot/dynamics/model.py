@@ -186,8 +186,11 @@ class DynamicsMixin:
         engine = self._checked_engine
         q = engine.check(q)
         v = engine.check_v(v, q, "v")
-        zero = q.new_zeros(3)
-        return engine.inverse_dynamics_derivatives(q, v, torch.zeros_like(v), zero, 0.0)[1] / 2
+        still = torch.zeros_like(v)
+        found = self.inverse_dynamics_derivatives(
+            q, v, still, gravity=q.new_zeros(3), resistance=False
+        )
+        return found[1] / 2
 
     def inverse_dynamics_derivatives(
         self,
@@ -206,7 +209,20 @@ class DynamicsMixin:
         engine = self._checked_engine
         q = engine.check(q)
         slip = FRICTION_VELOCITY if resistance else 0.0
-        return engine.inverse_dynamics_derivatives(q, v, a, self._gravity(q, gravity), slip)
+        g = self._gravity(q, gravity)
+        if engine.uses_native(q):
+            return engine.inverse_dynamics_derivatives(q, v, a, g, slip)
+        shape = torch.broadcast_shapes(q.shape[:-1], v.shape[:-1], a.shape[:-1])
+        step = q.new_zeros(*shape, self.nv).requires_grad_()
+        x = [step, *(y.to(q).expand(*shape, -1).detach().requires_grad_() for y in (v, a))]
+        with torch.enable_grad():
+            tau = engine.inverse_dynamics(self.integrate(q, step), x[1], x[2], g, slip)
+            rows = [
+                torch.autograd.grad(tau[..., i].sum(), x, retain_graph=True, materialize_grads=True)
+                for i in range(self.nv)
+            ]
+        dq, dv, da = (torch.stack(column, dim=-2).detach() for column in zip(*rows, strict=True))
+        return dq, dv, da
 
     def forward_dynamics_derivatives(
         self,

@@ -100,8 +100,8 @@ class _View:
         x = np.cross(direction, axis)
         x /= np.linalg.norm(x)
         frame = np.stack([x, np.cross(direction, x), -direction])  # the eye is at +direction
-        self.R: Floats = frame @ T_links[:, :3, :3]
-        self.t: Floats = T_links[:, :3, 3] @ frame.T
+        self.R = np.asarray(frame @ T_links[:, :3, :3], dtype=np.float64)
+        self.t = np.asarray(T_links[:, :3, 3] @ frame.T, dtype=np.float64)
         self.pixel = pixel
         corners = self._transform(soup.link, soup.corners)
         low = corners.min(axis=(0, 2)) - 1

@@ -1,5 +1,8 @@
 """Shapes, types, odd batch sizes and threads: the same numbers every time."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 from oracles import every_motion, relative, states
@@ -79,6 +82,20 @@ def test_strided_and_broadcast_inputs(model):
         model.inverse_dynamics(s.q, still.expand(8, -1), still.expand(8, -1)),
         model.gravity_forces(s.q),
     )
+
+
+def test_copies_stand_alone():
+    model = every_motion()
+    s = states(model, 3)
+    model.make_learnable("tip", "mass")
+    tau = model.inverse_dynamics(s.q, s.v, s.a)
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert other._kinematics._plan is None
+        assert torch.equal(other.inverse_dynamics(s.q, s.v, s.a), tau)
+        with torch.no_grad():
+            next(other.parameters()).add_(1.0)
+        assert not torch.equal(other.inverse_dynamics(s.q, s.v, s.a), tau)
+    assert torch.equal(model.inverse_dynamics(s.q, s.v, s.a), tau)
 
 
 @pytest.mark.gpu

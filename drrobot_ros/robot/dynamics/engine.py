@@ -42,6 +42,15 @@ class Engine:
         self._no_native = False
         self._calls: dict[tuple, native.Fallback] = {}
 
+    def __getstate__(self) -> dict:
+        """Leave out what is kept for speed, so that copies do not share the kernels' memory."""
+        return {"tree": self.tree, "nq": self.nq, "nv": self.nv, "source": self.source}
+
+    def __setstate__(self, state: dict) -> None:
+        """Start anew with the same tree."""
+        self.__init__(state["tree"], state["nq"], state["nv"])
+        self.source = state["source"]
+
     # What is computed with -----------------------------------------------------------------------
 
     def check(self, q: Tensor) -> Tensor:

@@ -31,12 +31,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _print_installation() -> None:
-    import drrobot_ros
-
     cores = len(os.sched_getaffinity(0))
-    print(
-        f"drrobot_ros {drrobot_ros.__version__}, Python {platform.python_version()}, {cores} cores"
-    )
+    version = metadata.version("drrobot_ros")
+    print(f"drrobot_ros {version}, Python {platform.python_version()}, {cores} cores")
     for name in PACKAGES:
         try:
             print(f"  {name} {metadata.version(name)}")

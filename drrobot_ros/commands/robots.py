@@ -83,7 +83,7 @@ def joints_from(words: list[str], model: Any) -> NDArray[np.float64]:
     Raises:
         InputError: a word that is no number, an unknown joint, or a wrong count.
     """
-    q = np.array(model.neutral(), np.float64)
+    q = model.neutral().numpy()
     named = [word.partition("=") for word in words if "=" in word]
     if named and len(named) != len(words):
         raise InputError("--joints takes either numbers or name=value, not both")
@@ -95,7 +95,7 @@ def joints_from(words: list[str], model: Any) -> NDArray[np.float64]:
     if not named:
         return np.array([_number(word) for word in words]) if words else q
     values = {name: _number(text) for name, _, text in named}
-    return np.array(model.q_from_mapping(values), np.float64)
+    return model.q_from_mapping(values).numpy()
 
 
 def _number(text: str) -> float:

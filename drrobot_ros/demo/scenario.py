@@ -126,7 +126,7 @@ def home_of(model: Any) -> Array:
     keys = model.mj_model.key_qpos
     if len(keys) and np.isfinite(keys[0]).all():
         return np.clip(model.q_from_mj(keys[0]), model.lower, model.upper)
-    return np.array(model.neutral(), np.float64)
+    return model.neutral().numpy()
 
 
 def spare_arm() -> Path:

@@ -114,12 +114,6 @@ class JointHistory:
         self._samples: list[deque[tuple[float, float, float]]] = [deque() for _ in range(nq)]
         self._lock = threading.Lock()
 
-    def clear(self) -> None:
-        """Forget everything."""
-        with self._lock:
-            for samples in self._samples:
-                samples.clear()
-
     def add(self, stamp_s: float, q: Vector, velocity: Vector) -> bool:
         """Add the finite values of a message; return True where its stamp had jumped back.
 

@@ -230,9 +230,8 @@ class Pipeline:
                 WARN,
                 cause="back",
             )
-            # The tracker sees the jump itself and forgets the motion, not the pose.
-            if self._history is not None:
-                self._history.clear()
+            # The tracker sees the jump itself and forgets the motion, not the pose; the joints'
+            # history forgets when their stamps jump.
         return stamp_ns
 
     def _joints(self, stamp_s: float) -> NDArray[np.float64] | None:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from drrobot_ros.errors import InputError
 from drrobot_ros.ros.settings import PoseEstimatorSettings
 
 
@@ -43,8 +42,6 @@ def load_model(source: str, package_paths: Sequence[str] = (), base_link: str = 
     """
     from drrobot_ros.robot import RobotModel
 
-    if not source.strip():
-        raise InputError("the robot description is empty")
     text = source if "<" in source else _text_of(source)
     paths = [*package_paths, *share_folders(text)]
     return RobotModel.load(source, package_paths=paths, base_link=base_link or None)

@@ -164,6 +164,11 @@ def test_two_classes_on_one_node(make):
     assert set_one(node, "second.gain", 7).successful
     assert set_one(node, "inner.gain", 8).successful
     assert (inner.config.gain, parameters.config.inner.gain) == (7.0, 8.0)
+    seen = []
+    node.add_post_set_parameters_callback(lambda given: seen.extend(p.name for p in given))
+    assert set_one(node, "inner.gain", 8.5).successful
+    assert seen == ["inner.gain"]  # once
+    assert set_one(node, "inner.gain", 8).successful
     # And those that are not ours.
     assert set_one(node, "use_sim_time", True).successful
     both = [Parameter("second.gain", value=1), Parameter("high", value=2)]

@@ -303,10 +303,11 @@ def test_sway_can_be_stopped_by_parameter_and_bad_start_is_said(start_node):
     assert "error: start_positions has 1 numbers, 'six_axis_arm' has 6" in node.output()
 
 
-def test_view_sees_the_robot_whatever_the_principal_point(model):
+@pytest.mark.parametrize(("cx", "cy"), [(60, 70), (110, 40)])
+def test_view_sees_the_robot_whatever_the_principal_point(model, cx, cy):
     from drrobot_ros.geometry.camera import PinholeCamera
 
-    camera = PinholeCamera(np.array([[150.0, 0, 60], [0, 150, 70], [0, 0, 1]]), 160, 120)
+    camera = PinholeCamera(np.array([[150.0, 0, cx], [0, 150, cy], [0, 0, 1]]), 160, 120)
     q = model.random_configuration(1, 3)[0]
     T = (
         np.linalg.inv(pose_that_sees(model, q.numpy(), camera))
@@ -316,4 +317,4 @@ def test_view_sees_the_robot_whatever_the_principal_point(model):
         link = T[visual.link]
         points = visual.vertices @ link[:3, :3].T + link[:3, 3]
         pixels = camera.project(torch.as_tensor(points)).numpy()
-        assert (pixels > 0).all() and (pixels < [160, 120]).all()
+        assert (pixels > [15.9, 11.9]).all() and (pixels < [144.1, 108.1]).all()

@@ -80,8 +80,8 @@ def _record(session: Session, folder: Path, config: DemoConfig) -> Recording:
     ) as bar:
 
         def progress(event: str) -> None:
-            if event:
-                bar.set_description(STAGES.get(event, bar.desc.removesuffix(": ")))
+            if event in STAGES:
+                bar.set_description(STAGES[event])
             if event == "first estimate":
                 begin["time"] = time.monotonic()
             if begin:

@@ -36,6 +36,7 @@ SEARCH_WIDTH = 80
 # How far overlap and dilation push the rendered contour out: measured against the meshes.
 INSET_PX = 0.6
 EPS2D = 0.3
+MAX_PREDICTION_SIGMA = 0.08  # rad or m
 # Variance of the error over that of the normal matrix, in simulation (benchmarks/tracking.py): the
 # silhouette found by colours errs in whole patches, a given mask at single pixels.
 INFLATION_MASK = 1.0
@@ -284,9 +285,9 @@ class Tracker:
         config = self.config
         joints = []
         if self._started and dt > 0:
-            # A step in acceleration moves the prediction by dt^2; the last estimate's own error is
-            # taken to be as large.
-            sigma = config.acceleration_sigma * dt * dt + 0.003
+            # Between rare images the prediction would say nothing, and what the image does not show
+            # (a symmetric wrist) would drift: the bound holds it.
+            sigma = min(config.acceleration_sigma * dt * dt, MAX_PREDICTION_SIGMA) + 0.003
             joints.append(JointPrior(q, np.full(self.model.nv, sigma)))
         if encoders is not None and config.encoder_sigma_rad > 0:
             sigma = np.full(self.model.nv, config.encoder_sigma_rad)

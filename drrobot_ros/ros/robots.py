@@ -1,8 +1,6 @@
 """Load the robot that a node is asked for."""
 
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from drrobot_ros.ros.settings import PoseEstimatorSettings
@@ -42,26 +40,4 @@ def load_model(source: str, package_paths: Sequence[str] = (), base_link: str = 
     """
     from drrobot_ros.robot import RobotModel
 
-    text = source if "<" in source else _text_of(source)
-    paths = [*package_paths, *share_folders(text)]
-    return RobotModel.load(source, package_paths=paths, base_link=base_link or None)
-
-
-def share_folders(description: str) -> list[str]:
-    """Return the folders that hold the installed packages named by ``package://`` in a text."""
-    try:
-        from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
-    except ImportError:
-        return []
-    folders = []
-    for package in sorted(set(re.findall(r"package://([^/\"']+)", description))):
-        try:
-            folders.append(str(Path(get_package_share_directory(package)).parent))
-        except (PackageNotFoundError, ValueError):  # the loader's error names what is missing
-            continue
-    return folders
-
-
-def _text_of(path: str) -> str:
-    file = Path(path)
-    return file.read_text(errors="replace") if file.is_file() else ""
+    return RobotModel.load(source, package_paths=package_paths, base_link=base_link or None)

@@ -29,7 +29,7 @@ class Lens:
             return image
         import cv2
 
-        return np.asarray(cv2.undistort(image, self.camera.K, np.array(self.distortion)))
+        return np.asarray(cv2.undistort(image, self.camera.K, np.array(self.distortion)), np.uint8)
 
 
 def add_camera_flags(parser: argparse.ArgumentParser) -> None:

@@ -133,7 +133,7 @@ def convergence_s(
     """
     inside = _within(recording.estimate_stamp, (since_s, until_s))
     errors = np.rad2deg(joint_errors(recording)[inside][:, list(joints)])
-    good = (errors <= CONVERGED_DEG).all(axis=1)
+    good = np.all(errors <= CONVERGED_DEG, axis=1)
     in_a_row = np.convolve(good, np.ones(STEADY, int), "valid") if len(good) >= STEADY else []
     steady = np.flatnonzero(np.asarray(in_a_row) == STEADY)
     if len(steady) == 0:

@@ -91,17 +91,16 @@ class Session:
             self._note(f"{step['name']} end")
 
     def _move(self, step: dict[str, Any]) -> None:
-        message = JointTrajectory(joint_names=list(self._recorder.joint_names))
+        points = []
         rows = zip(step["times_s"], step["positions"], step["velocities"], strict=True)
         for time_s, positions, velocities in rows:
             whole = int(time_s)
             after = Duration(sec=whole, nanosec=round((time_s - whole) * 1e9))
-            message.points.append(
-                JointTrajectoryPoint(
-                    positions=positions, velocities=velocities, time_from_start=after
-                )
-            )
-        self._trajectory.publish(message)
+            point = JointTrajectoryPoint(positions=positions, velocities=velocities)
+            point.time_from_start = after
+            points.append(point)
+        names = list(self._recorder.joint_names)
+        self._trajectory.publish(JointTrajectory(joint_names=names, points=points))
         self._record({"name": step["name"], "seconds": step["times_s"][-1]})
 
     def _restart(self, step: dict[str, Any]) -> None:

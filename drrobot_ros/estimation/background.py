@@ -32,7 +32,8 @@ class BackgroundPlate:
         rate = np.where(free, 1.0 / np.clip(self._count, 1, self._memory), 0.0).astype(np.float32)
         error = image - self._mean
         self._mean += rate[..., None] * error
-        square = np.square(error).mean(-1)
+        # Welford: the error before times the error after, so that one image has no variance.
+        square = (error * (image - self._mean)).mean(-1)
         self._square += rate * (square - self._square)
 
     @property

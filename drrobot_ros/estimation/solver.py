@@ -140,7 +140,8 @@ def _evaluate(problem: Problem, coordinates: Coordinates, q: Vector, T: Matrix) 
     for prior in problem.joint_priors:
         inverse = 1.0 / np.square(prior.sigma)
         error = coordinates.difference(prior.mean, q)
-        error = np.where(np.isfinite(error) & (inverse > 0), error, 0.0)
+        known = np.isfinite(error)
+        error, inverse = np.where(known, error, 0.0), np.where(known, inverse, 0.0)
         H[joint_columns, joint_columns] += inverse[free]
         g[joint_columns] += (inverse * error)[free]
         cost += 0.5 * float(np.sum((inverse * error * error)[free]))

@@ -11,7 +11,7 @@ from drrobot_ros.errors import InputError
 from drrobot_ros.estimation.appearance import Appearance
 from drrobot_ros.estimation.config import TrackerConfig
 from drrobot_ros.estimation.levels import Level, make_level
-from drrobot_ros.estimation.manifold import Coordinates
+from drrobot_ros.estimation.manifold import Coordinates, camera_center, hat
 from drrobot_ros.estimation.normal_equations import ImageModel, ImageTarget, ParameterColumns
 from drrobot_ros.estimation.observation import Estimate, Observation, TrackingState
 from drrobot_ros.estimation.problem import (
@@ -116,6 +116,7 @@ class Tracker:
         self._stamp_s: float | None = None
         self._doubted = self._lost = 0
         self._started = False
+        self._settled = False
         self._search_due = True
         self._appearance = Appearance()
         self._silhouette = SilhouetteSource()
@@ -194,7 +195,7 @@ class Tracker:
         config = self.config
         level = levels[min(levels)]
         self._silhouette.start(level)
-        sigma = config.start_sigma_rad
+        sigma = config.start_sigma_rad * (0.5 if self._started else 1.0)
         if encoders is not None and config.encoder_sigma_rad > 0:
             sigma = min(sigma, 3 * config.encoder_sigma_rad)
         if not config.estimate_joints or config.search_hypotheses == 0 or sigma == 0:
@@ -363,8 +364,11 @@ class Tracker:
             self._velocity = 0.5 * self._velocity + 0.5 * measured
         self._q, self._T = q, T
         self._started = True
-        self._search_due = self._doubted >= self.config.lost_after
-        if self._search_due:
+        # The arm may have moved on while the first image was searched: look again at once.
+        unsettled = not self._settled and state is not TrackingState.TRACKING
+        self._settled = self._settled or state is TrackingState.TRACKING
+        self._search_due = unsettled or self._doubted >= self.config.lost_after
+        if self._doubted >= self.config.lost_after:
             # What led here is no longer believed: look around the last place that was.
             self._doubted = 0
             self._velocity = np.zeros(self.model.nv)
@@ -417,5 +421,8 @@ class Tracker:
         camera = np.zeros((6, 6))
         if columns.camera_column >= 0:
             c = slice(columns.camera_column, columns.camera_column + 6)
-            camera = covariance[c, c]
+            # From a turn about the robot to one about the lens, which also shifts the lens.
+            to_lens = np.eye(6)
+            to_lens[:3, 3:] = hat(camera_center(solution.T_camera))
+            camera = to_lens @ covariance[c, c] @ to_lens.T
         return covariance, q_std, camera

@@ -252,3 +252,13 @@ def test_inertia_that_no_body_has():
         LogCholesky.of_box(-1.0, (1, 1, 1))
     with pytest.raises(InputError, match="cannot start"):
         Positive(-1.0)
+
+
+def test_joint_offset_adds_to_the_models(model):
+    """The hinge has a reference angle, so an offset of its own."""
+    row = model.tree.joint_names.index("hinge")
+    assert model.tree.mimic_offset[row] != 0
+    model.make_learnable("hinge", "joint_offset", Free(0.1))
+    assert model.learned_tree().mimic_offset[row] == pytest.approx(
+        model.tree.mimic_offset[row] + 0.1
+    )

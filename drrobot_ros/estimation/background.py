@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 
 FloatImage = NDArray[np.float32]
 
+ALL = (slice(None), slice(None))
+
 
 class BackgroundPlate:
     """Running mean and deviation of every pixel while the robot is elsewhere.
@@ -46,16 +48,24 @@ class BackgroundPlate:
         """The background [H,W,3]; meaningless where it is not known."""
         return self._mean
 
-    def log_odds(self, image: FloatImage, sigma: float = 0.03) -> FloatImage:
-        """Return how likely each pixel is something else than the background [H,W].
+    def log_odds(
+        self, image: FloatImage, roi: tuple[slice, slice] = ALL, sigma: float = 0.03
+    ) -> FloatImage:
+        """Return how likely each pixel is something else than the background.
 
         A pixel that looks like the background is weak evidence (the robot may have that colour);
         one that does not is strong evidence. Unknown pixels get 0.
+
+        Args:
+            image: [H,W,3] 0..1.
+            roi: rows and columns that are wanted.
+            sigma: noise of a colour channel.
         """
+        seen = image[roi]
         known = self.known
         if self._mean is None or self._square is None or known is None:
-            return np.zeros(image.shape[:2], np.float32)
-        deviation = np.sqrt(self._square + sigma**2)
-        distance = np.sqrt(np.square(image - self._mean).mean(-1)) / deviation
+            return np.zeros(seen.shape[:2], np.float32)
+        deviation = np.sqrt(self._square[roi] + sigma**2)
+        distance = np.sqrt(np.square(seen - self._mean[roi]).mean(-1)) / deviation
         odds = np.clip(distance - 2.5, -1.5, 3.0)
-        return np.where(known, odds, 0.0).astype(np.float32)
+        return np.where(known[roi], odds, 0.0).astype(np.float32)

@@ -58,6 +58,14 @@ def dilate(alpha: FloatImage, radius_px: int) -> FloatImage:
     return np.asarray(cv2.dilate(alpha, np.ones((size, size), np.uint8)), np.float32)
 
 
+def bounding_box(where: NDArray[np.bool_]) -> tuple[slice, slice] | None:
+    """Return rows and columns of the smallest box around the set pixels; None if there are none."""
+    rows, columns = np.flatnonzero(where.any(1)), np.flatnonzero(where.any(0))
+    if not len(rows):
+        return None
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
 @dataclasses.dataclass(frozen=True)
 class RegionOdds:
     """What colour and place say of a pixel.

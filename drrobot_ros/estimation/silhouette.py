@@ -17,6 +17,7 @@ from drrobot_ros.estimation.normal_equations import ImageTarget, RenderedImages
 from drrobot_ros.estimation.segmentation import (
     MAX_LOG_ODDS,
     ColorClusters,
+    bounding_box,
     dilate,
     region_odds,
 )
@@ -52,6 +53,7 @@ class SilhouetteSource:
         self._band = band
         self._clusters: ColorClusters | None = None
         self._plates: dict[int, BackgroundPlate] = {}
+        self._seen = 0
 
     def start(self, level: Level) -> None:
         """Group the colours of a first image."""
@@ -69,35 +71,41 @@ class SilhouetteSource:
 
         A given mask of the level is believed; parts are still told apart by colour.
         """
-        cluster = self.clusters_of(level)
+        if self._clusters is None:
+            self.start(level)
         assert self._clusters is not None
         band = self.band_px(level)
         wide = dilate(rendered.alpha, band)
-        weight = 1.0 if level.weight is None else level.weight
+        mask = np.zeros_like(wide)
+        mask_trust = np.zeros_like(wide)
+        parts = np.zeros((*wide.shape, 3), np.float32)
+        parts_trust = np.zeros_like(wide)
+        if level.mask is not None:
+            mask, mask_trust = level.mask, np.ones_like(wide)
+        roi = bounding_box(wide > 0.1)
+        if roi is None:
+            return RegionTarget(mask, mask_trust, parts, parts_trust)
+
+        alpha, near = rendered.alpha[roi], wide[roi] > 0.1
+        weight = 1.0 if level.weight is None else level.weight[roi]
         odds = region_odds(
-            cluster,
+            self._clusters.assign(level.pixels[roi]),
             self._clusters.count,
-            np.moveaxis(rendered.rgb, -1, 0) * weight,
-            np.clip(wide - rendered.alpha, 0, 1) * weight,
+            np.moveaxis(rendered.rgb[roi], -1, 0) * weight,
+            np.clip(wide[roi] - alpha, 0, 1) * weight,
             band,
         )
-        robot = odds.robot
-        plate = self._plates.get(level.camera.width)
-        if plate is not None:
-            robot = robot + plate.log_odds(level.color)
-        robot = np.clip(robot, -MAX_LOG_ODDS, MAX_LOG_ODDS)
-        near = wide > 0.1
-        mask = (robot > 0).astype(np.float32)
-        mask_trust = np.abs(np.tanh(0.5 * robot)) * near
-        if level.mask is not None:
-            mask, mask_trust = level.mask, np.ones_like(mask)
-        parts_trust = mask * mask_trust * near * np.tanh(0.5 * odds.part_margin)
-        return RegionTarget(
-            mask,
-            mask_trust.astype(np.float32),
-            np.eye(3, dtype=np.float32)[odds.part],
-            parts_trust.astype(np.float32),
-        )
+        if level.mask is None:
+            robot = odds.robot
+            plate = self._plates.get(level.camera.width)
+            if plate is not None:
+                robot = robot + plate.log_odds(level.color, roi)
+            robot = np.clip(robot, -MAX_LOG_ODDS, MAX_LOG_ODDS)
+            mask[roi] = robot > 0
+            mask_trust[roi] = np.abs(np.tanh(0.5 * robot)) * near
+        parts[roi] = np.eye(3, dtype=np.float32)[odds.part]
+        parts_trust[roi] = mask[roi] * mask_trust[roi] * near * np.tanh(0.5 * odds.part_margin)
+        return RegionTarget(mask, mask_trust, parts, parts_trust)
 
     def background(self, level: Level) -> FloatImage | None:
         """Return what is behind the robot [H,W,3]: learned where known, else the image itself."""
@@ -107,7 +115,10 @@ class SilhouetteSource:
         return np.where(plate.known[..., None], plate.mean, level.color)
 
     def learn(self, level: Level, rendered: RenderedImages) -> None:
-        """Learn the background of an image whose estimate is good."""
+        """Learn the background of an image whose estimate is good; every third image is enough."""
+        self._seen += 1
+        if self._seen % 3 != 1:
+            return
         reach = max(2, round(0.02 * level.camera.width))
         free = dilate(rendered.alpha, reach) < 0.02
         if level.weight is not None:

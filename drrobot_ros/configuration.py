@@ -100,4 +100,6 @@ def validate(config: Any) -> None:
             raise InputError(f"{where} is {value!r}; valid: {valid}")
         low, high = item.info.minimum, item.info.maximum
         if (low is not None and value < low) or (high is not None and value > high):
-            raise InputError(f"{where} is {value!r}; valid: {low} to {high} {item.info.unit}".rstrip())
+            raise InputError(
+                f"{where} is {value!r}; valid: {low} to {high} {item.info.unit}".rstrip()
+            )

@@ -99,6 +99,8 @@ def validate(config: Any) -> None:
             valid = ", ".join(map(str, item.info.choices))
             raise InputError(f"{where} is {value!r}; valid: {valid}")
         low, high = item.info.minimum, item.info.maximum
+        if isinstance(value, str):
+            continue
         if (low is not None and value < low) or (high is not None and value > high):
             raise InputError(
                 f"{where} is {value!r}; valid: {low} to {high} {item.info.unit}".rstrip()

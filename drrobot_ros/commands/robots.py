@@ -19,7 +19,7 @@ class RobotFlags:
 
     robot: str = setting(
         DEMO_ARM,
-        "URDF or MJCF file, menagerie name, or 'demo': the UR5e with a gripper of the demo",
+        "URDF or MJCF file, menagerie name, or 'demo': the UR5e with its tools of the demo",
     )
     package_paths: tuple[str, ...] = setting(
         (), "folders in which package:// mesh paths are looked up"

@@ -6,6 +6,7 @@ in ``docs/`` are all made from the same declaration.
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Iterator
 from typing import Any, get_type_hints
 
@@ -88,11 +89,14 @@ def validate(config: Any) -> None:
     for item in settings_of(type(config)):
         value = getattr(config, item.name)
         where = f"{type(config).__name__}.{item.name}"
-        if item.type is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
+        if item.type in LEAF_TYPES:
+            # A whole number does for a real one, and NumPy's numbers for Python's.
+            kinds = numbers.Real if item.type is float else numbers.Integral
+            wanted = kinds if item.type in (float, int) else item.type
+            if not isinstance(value, wanted) or (item.type is not bool and isinstance(value, bool)):
+                raise InputError(f"{where} must be a {item.type.__name__}, got {value!r}")
+            value = item.type(value)
             object.__setattr__(config, item.name, value)
-        if item.type in LEAF_TYPES and type(value) is not item.type:
-            raise InputError(f"{where} must be a {item.type.__name__}, got {value!r}")
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"{where} must be finite, got {value!r}")
         if item.info.choices is not None and value not in item.info.choices:

@@ -161,6 +161,7 @@ def make_session(config: DemoConfig, scenario: Scenario, splats: Path) -> Sessio
         "width": config.width,
         "height": config.height,
         "rate_hz": config.rate_hz,
+        "joint_rate_hz": 10.0,  # nobody listens
         "scene.background": config.background,
         "scene.shadows": config.shadows,
         **FAST_SCENE,

@@ -49,7 +49,7 @@ class TrackerConfig:
     )
     image_weight: float = setting(
         0.1,
-        "independent pixels per pixel of a 160 px wide image: neighbours err together",
+        "independent pixels per pixel: neighbours err together, so the image counts less",
         minimum=1e-5,
         maximum=1.0,
     )

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from drrobot_ros.errors import InputError
 from drrobot_ros.estimation.appearance import Appearance
+from drrobot_ros.estimation.belief import Belief
 from drrobot_ros.estimation.config import TrackerConfig
 from drrobot_ros.estimation.levels import Level, make_level
-from drrobot_ros.estimation.manifold import Coordinates, camera_center, hat
+from drrobot_ros.estimation.manifold import Coordinates
 from drrobot_ros.estimation.normal_equations import ImageModel, ImageTarget, ParameterColumns
 from drrobot_ros.estimation.observation import Estimate, Observation, TrackingState
 from drrobot_ros.estimation.problem import (
@@ -26,6 +27,7 @@ from drrobot_ros.estimation.search import RegionScore, palette_of, search_joints
 from drrobot_ros.estimation.segmentation import part_labels
 from drrobot_ros.estimation.silhouette import SilhouetteSource
 from drrobot_ros.estimation.solver import SolverConfig, solve
+from drrobot_ros.estimation.uncertainty import uncertainty_of
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -37,10 +39,6 @@ SEARCH_WIDTH = 80
 INSET_PX = 0.6
 EPS2D = 0.3
 MAX_PREDICTION_SIGMA = 0.08  # rad or m
-# Variance of the error over that of the normal matrix, in simulation (benchmarks/tracking.py): the
-# silhouette found by colours errs in whole patches, a given mask at single pixels.
-INFLATION_MASK = 1.0
-INFLATION_COLORS = 4.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,10 +112,8 @@ class Tracker:
         self._believed: tuple[Vector, Matrix | None] = (self._start_q, self._start_T)
         self._velocity = np.zeros(self.model.nv)
         self._stamp_s: float | None = None
-        self._doubted = self._lost = 0
+        self._belief = Belief()
         self._started = False
-        self._settled = False
-        self._search_due = True
         self._appearance = Appearance()
         self._silhouette = SilhouetteSource()
         self._rng = np.random.default_rng(0)
@@ -145,7 +141,7 @@ class Tracker:
         dt = self._advance(observation.stamp_s)
         q = self._predict(dt, encoders)
         levels = {w: make_level(observation, w) for w in self._widths()}
-        if self._search_due:
+        if self._belief.search_due:
             q = self._find(levels, q, self._T, encoders)
         solution, target = self._refine(levels, q, self._T, dt, encoders, started)
         return self._finish(observation, levels, solution, target, dt, started)
@@ -355,43 +351,38 @@ class Tracker:
     ) -> Estimate:
         q, T = solution.q, solution.T_camera
         statistics = solution.statistics[0]
-        fine = levels[max(levels)]
-        images = self._fine.images(q, T, self._target_of(fine.camera, fine.weight))
+        # Where the budget ended at a coarse level, that is where image and rendering are compared.
+        level = levels[target.width]
+        model = self._coarse if target.width <= SEARCH_WIDTH else self._fine
+        images = model.images(q, T, self._target_of(level.camera, level.weight))
         agreement = self._silhouette.agreement(target, images)
-        state = self._judge(agreement, statistics.inside, solution.stop_reason)
+        state = self._belief.judge(self.config, agreement, statistics.inside, solution.stop_reason)
         if dt > 0:
             measured = self._coordinates.difference(self._q, q) / dt
             self._velocity = 0.5 * self._velocity + 0.5 * measured
-        self._q, self._T = q, T
-        self._started = True
-        # The arm may have moved on while the first image was searched: look again at once.
-        unsettled = not self._settled and state is not TrackingState.TRACKING
-        self._settled = self._settled or state is TrackingState.TRACKING
-        self._search_due = unsettled or self._doubted >= self.config.lost_after
-        if self._doubted >= self.config.lost_after:
-            # What led here is no longer believed: look around the last place that was.
-            self._doubted = 0
+        self._q, self._T, self._started = q, T, True
+        if self._belief.gave_up:
             self._velocity = np.zeros(self.model.nv)
             if state is TrackingState.LOST:
+                # What led here is no longer believed: look around the last place that was.
                 self._started = False
                 self._q, self._T = self._believed
         elif state is TrackingState.TRACKING:
             self._believed = (q, T)
-        if self.config.learn_background and state is TrackingState.TRACKING:
-            self._silhouette.learn(fine, images)
-        masked = self.config.use_mask and observation.mask is not None
-        inflation = INFLATION_MASK if masked else INFLATION_COLORS
+            if self.config.learn_background:
+                self._silhouette.learn(level, images)
         if not self._by_parts:
             self._appearance = self._appearance.updated(statistics)
-        covariance, q_std, camera_covariance = self._covariance(solution, inflation)
+        masked = self.config.use_mask and observation.mask is not None
+        uncertainty = uncertainty_of(solution, self._columns(), masked)
         inside = max(statistics.inside, 1e-6)
         return Estimate(
             stamp_s=observation.stamp_s,
             q=q,
             T_base_camera=T,
-            covariance=covariance,
-            q_std=q_std,
-            camera_covariance=camera_covariance,
+            covariance=uncertainty.covariance,
+            q_std=uncertainty.q_std,
+            camera_covariance=uncertainty.camera,
             residual=statistics.inside_error / inside,
             agreement=agreement,
             visible=statistics.inside,
@@ -400,29 +391,3 @@ class Tracker:
             state=state,
             solve_time_s=time.perf_counter() - started,
         )
-
-    def _judge(self, agreement: float, visible: float, reason: StopReason) -> TrackingState:
-        hidden = reason is StopReason.NOTHING_VISIBLE or visible < 1.0
-        self._lost = self._lost + 1 if hidden or agreement < self.config.lost_agreement else 0
-        doubt = hidden or agreement < self.config.uncertain_agreement
-        self._doubted = self._doubted + 1 if doubt else 0
-        if hidden or self._lost >= self.config.lost_after:
-            return TrackingState.LOST
-        return TrackingState.UNCERTAIN if doubt else TrackingState.TRACKING
-
-    def _covariance(self, solution: Solution, inflation: float) -> tuple[Matrix, Vector, Matrix]:
-        columns = self._columns()
-        n = len(solution.H)
-        # What neither pixels nor priors hold is unknown to a turn, not to infinity.
-        covariance = np.asarray(np.linalg.inv(solution.H / inflation + 0.1 * np.eye(n)), np.float64)
-        q_std = np.zeros(self.model.nv)
-        free = columns.velocity_column >= 0
-        q_std[free] = np.sqrt(np.diag(covariance)[columns.velocity_column[free]])
-        camera = np.zeros((6, 6))
-        if columns.camera_column >= 0:
-            c = slice(columns.camera_column, columns.camera_column + 6)
-            # From a turn about the robot to one about the lens, which also shifts the lens.
-            to_lens = np.eye(6)
-            to_lens[:3, 3:] = hat(camera_center(solution.T_camera))
-            camera = to_lens @ covariance[c, c] @ to_lens.T
-        return covariance, q_std, camera

@@ -28,6 +28,8 @@ FOV_DEG = 40.0
 REST_S = 2.0
 #: Fast, for the simulator shares the machine with the estimator; small images look the same.
 FAST_SCENE = {"scene.shadow_map_px": 512, "scene.coarseness_m": 0.003}
+#: How wrong the camera's start is where the camera is estimated too.
+CAMERA_OFF_M, CAMERA_OFF_RAD = 0.02, float(np.deg2rad(2.0))
 _SPARE_ARM = Path("six_axis_arm") / "six_axis_arm.urdf"
 
 
@@ -150,7 +152,7 @@ def make_session(config: DemoConfig, scenario: Scenario, splats: Path) -> Sessio
     T = scenario.T_base_camera
     if config.estimate_camera:
         rng = np.random.default_rng(config.seed + 1)
-        twist = np.concatenate([_direction(rng) * 0.02, _direction(rng) * np.deg2rad(2)])
+        twist = np.concatenate([_direction(rng) * CAMERA_OFF_M, _direction(rng) * CAMERA_OFF_RAD])
         T = T @ se3.exp(torch.as_tensor(twist)).numpy()
     robot = {
         "robot": scenario.source,
@@ -173,8 +175,15 @@ def make_session(config: DemoConfig, scenario: Scenario, splats: Path) -> Sessio
         "initial_joint_positions": start,
         "initial_camera_pose": numbers_from_pose(T),
         "publish_tf": False,  # the simulated robot publishes its camera's
-        "tracker.estimate_camera": config.estimate_camera,
     }
+    if config.estimate_camera:
+        # Turning the camera around the base looks almost like turning the first joint, so what is
+        # known of the camera has to be said.
+        estimator |= {
+            "tracker.estimate_camera": True,
+            "tracker.camera_sigma_m": CAMERA_OFF_M,
+            "tracker.camera_sigma_rad": CAMERA_OFF_RAD,
+        }
     steps = [
         plan.wait_for_estimate(),
         plan.record(REST_S, "rest"),

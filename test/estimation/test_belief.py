@@ -1,0 +1,47 @@
+"""States from agreement: uncertain at once, lost only when it lasts."""
+
+import pytest
+
+from drrobot_ros.estimation import StopReason, TrackerConfig, TrackingState
+from drrobot_ros.estimation.belief import Belief
+
+CONFIG = TrackerConfig(uncertain_agreement=0.8, lost_agreement=0.6, lost_after=3)
+
+
+def judge(belief, agreement, visible=100.0, reason=StopReason.CONVERGED):
+    return belief.judge(CONFIG, agreement, visible, reason)
+
+
+def test_starts_with_a_search_and_settles_when_it_agrees():
+    belief = Belief()
+    assert belief.search_due
+    assert judge(belief, 0.7) is TrackingState.UNCERTAIN
+    assert belief.search_due
+    assert judge(belief, 0.9) is TrackingState.TRACKING
+    assert not belief.search_due
+
+
+def test_short_doubt_is_waited_out():
+    belief = Belief()
+    judge(belief, 0.9)
+    for _ in range(2):
+        assert judge(belief, 0.5) is TrackingState.UNCERTAIN
+        assert not belief.search_due
+    assert judge(belief, 0.9) is TrackingState.TRACKING
+    assert not belief.gave_up
+
+
+@pytest.mark.parametrize(("agreement", "state"), [(0.5, "LOST"), (0.7, "UNCERTAIN")])
+def test_lasting_doubt_searches_again(agreement, state):
+    belief = Belief()
+    judge(belief, 0.9)
+    states = [judge(belief, agreement) for _ in range(3)]
+    assert states[-1] is TrackingState[state]
+    assert belief.gave_up and belief.search_due
+    judge(belief, agreement)
+    assert not belief.gave_up
+
+
+def test_what_is_not_seen_is_lost_at_once():
+    assert judge(Belief(), 1.0, visible=0.0) is TrackingState.LOST
+    assert judge(Belief(), 1.0, reason=StopReason.NOTHING_VISIBLE) is TrackingState.LOST

@@ -1,11 +1,20 @@
 // The tracker's inner loop: one call renders the robot and accumulates the Gauss-Newton normal
 // equations of the image residuals in joint velocities and the camera twist.
 //
-//   J_pixel = sum_i dO/dalpha_i * alpha_i * (m(x) . tau_i),   m = (1, dx, dy, dx^2, dx dy, dy^2)
+//   Y_pixel,body = sum_i dO/dalpha_i * alpha_i * (m(x) . D_i),   m = (1, dx, dy, dx^2, dx dy, dy^2)
 //
-// Forward mode: tau_i [6 + depth, P] is the derivative of log alpha_i in the moments m, found once
-// per visible Gaussian from the twists of its link; the pixel sum is vectorised over the
-// parameters P, so only composited (pixel, Gaussian) pairs cost anything.
+// Forward mode: D_i [6 moments, 6 twists] is the derivative of log alpha_i in the twist of the body
+// that carries Gaussian i. A pixel's derivative in the parameters is Y X, with X the body's twist per
+// parameter; where few bodies meet, H = sum X_a^T (sum_pixels w Y_a^T Y_b) X_b needs no product with X
+// per pixel, and the image's share of the work does not depend on the number of parameters.
+//
+//   robot_image      poses, projection (link_projection), tile lists, compositing (robot_composite)
+//   bodies           links that move as one, X
+//   robot_residuals  residuals, robust weights, statistics of a tile
+//   robot_jacobian   Y of a tile, LANES pixels at a time
+//   normal_sums      the sums over pixels; blurred_rows where residuals are blurred
+//   region_score     drr_region_scores
+//
 // The twin in Python is drrobot_ros/estimation/normal_equations.py.
 #pragma once
 #include <cstdint>
@@ -42,7 +51,8 @@ struct drr_parameters {
     int32_t n;                       // columns in all
     const int32_t* velocity_column;  // [nv] column or -1
     int32_t camera_column;           // first of six columns (v, w), or -1
-    float cutoff;                    // pairs with alpha * T below it have no tangent; 0: exact
+    float cutoff;                    // where a splat's alpha * T stays below it in a block of pixels,
+                                     // it has no tangent; 0: exact
 };
 
 struct drr_statistics {
@@ -54,7 +64,7 @@ struct drr_statistics {
     double intersection, union_;       // of alpha with the mask
     double depth_inliers;              // depth pixels within 2 sigma
     double fit[3][5];                  // per channel: sums of w, w x, w y, w x x, w x y (x splat colour, y seen)
-    int32_t n_visible;                 // splats composited anywhere
+    int32_t n_visible;                 // splats with a derivative anywhere
 };
 
 struct drr_images {

@@ -9,13 +9,14 @@ PACKAGE = "drrobot_ros"
 LEAVES = {"errors", "configuration", "media", "native"}  # usable by all, using only each other
 _BELOW_RENDERING = {"geometry", "robot", "splats"}
 _BELOW_METHODS = _BELOW_RENDERING | {"rendering"}
-_METHODS = {"estimation", "control", "scene", "training"}
+_METHODS = {"estimation", "identification", "control", "scene", "training"}
 ALLOWED = {
     "geometry": set(),
     "robot": {"geometry"},
     "splats": {"geometry", "robot"},
     "rendering": _BELOW_RENDERING,
     "estimation": _BELOW_METHODS,
+    "identification": {"geometry", "robot"},
     "control": _BELOW_METHODS,
     "scene": _BELOW_METHODS,
     "training": _BELOW_METHODS,

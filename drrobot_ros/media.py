@@ -15,7 +15,7 @@ Image = NDArray[np.uint8]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 #: Even where the video's player is old: a common codec, pixels every browser reads.
 _CODEC = {"codec": "libx264", "pixelformat": "yuv420p", "macro_block_size": 2}
-_OPTIONS = ("-crf", "18", "-preset", "medium", "-movflags", "+faststart")
+_OPTIONS = ("-crf", "18", "-preset", "veryfast", "-movflags", "+faststart")
 
 
 def image_files(folder: Path) -> list[Path]:

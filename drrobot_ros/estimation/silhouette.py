@@ -47,10 +47,12 @@ class SilhouetteSource:
 
     Args:
         band: width of the compared band, as a share of the image width.
+        every: the background is learned from every so many images.
     """
 
-    def __init__(self, band: float = 0.045) -> None:
+    def __init__(self, band: float = 0.045, every: int = 3) -> None:
         self._band = band
+        self._every = every
         self._clusters: ColorClusters | None = None
         self._plates: dict[int, BackgroundPlate] = {}
         self._seen = 0
@@ -115,9 +117,9 @@ class SilhouetteSource:
         return np.where(plate.known[..., None], plate.mean, level.color)
 
     def learn(self, level: Level, rendered: RenderedImages) -> None:
-        """Learn the background of an image whose estimate is good; every third image is enough."""
+        """Learn the background of an image whose estimate is good."""
         self._seen += 1
-        if self._seen % 3 != 1:
+        if (self._seen - 1) % self._every:
             return
         reach = max(2, round(0.02 * level.camera.width))
         free = dilate(rendered.alpha, reach) < 0.02

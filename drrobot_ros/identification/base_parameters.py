@@ -78,12 +78,13 @@ def base_parameters(
     q = model.random_configuration(_STATES, seed).numpy()
     v, a = random.normal(size=(2, _STATES, model.nv)) * np.array([2.0, 10.0])[:, None, None]
     W = matrix(model, layout, q, v, a).reshape(-1, len(layout.names)) * layout.scale
-    R, pivots = qr(W, mode="r", pivoting=True)
+    found: tuple[Array, Array] = qr(W, mode="r", pivoting=True)  # pyright: ignore
+    R, pivots = found[0], np.asarray(found[1], dtype=np.int64)
     size = np.abs(np.diag(R[: R.shape[1]]))
     rank = int(np.sum(size > RANK_TOLERANCE * size[0]))
     # Order of the columns as in x, so that names read from the base to the tip.
     first, rest = np.sort(pivots[:rank]), np.sort(pivots[rank:])
-    R = np.linalg.qr(W[:, np.concatenate([first, rest])], mode="r")
+    R = np.asarray(np.linalg.qr(W[:, np.concatenate([first, rest])], mode="r"))
     mixing = solve_triangular(R[:rank, :rank], R[:rank, rank:])
     B = np.zeros((rank, len(layout.names)))
     B[np.arange(rank), first] = 1.0

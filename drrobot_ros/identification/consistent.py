@@ -174,4 +174,4 @@ def refine(
             damping *= 10
             if damping > 1e8:
                 break
-    return u, np.linalg.inv(H)
+    return u, np.asarray(np.linalg.inv(H), dtype=np.float64)

@@ -85,9 +85,9 @@ def read_csv(path: Path) -> Recording:
                 f"without position: {', '.join(strange) or 'none'}"
             )
         fields[field] = table[:, [columns[n] for n in names]] if columns else None
-    q = fields.pop("q")
+    q, v, a, tau = (fields[field] for field in PREFIXES.values())
     assert q is not None
-    return Recording(table[:, header.index(stamps[0])], q, **fields, joint_names=names)
+    return Recording(table[:, header.index(stamps[0])], q, v, a, tau, names)
 
 
 def write_csv(path: str | Path, recording: Recording) -> None:

@@ -220,7 +220,7 @@ class _Fit:
         """Return the residuals' triangle in units of the noise."""
         rows = [R / s for R, s, use in zip(part.R, self.noise, self.used, strict=True) if use]
         table = np.concatenate(rows)
-        return np.linalg.qr(table, mode="r")
+        return np.asarray(np.linalg.qr(table, mode="r"))
 
     def _solve(self, part: Compressed, update_noise: bool = False) -> tuple[Array, Array, Array]:
         linear = self._least_squares(self._rows(part))

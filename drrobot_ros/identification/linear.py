@@ -148,7 +148,7 @@ def joined(parts: list[Compressed]) -> Compressed:
 def _triangle(table: Array) -> Array:
     if len(table) <= table.shape[1]:
         return table
-    return np.linalg.qr(table, mode="r")
+    return np.asarray(np.linalg.qr(table, mode="r"))
 
 
 def folds(

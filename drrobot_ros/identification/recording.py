@@ -164,34 +164,33 @@ class Recording:
 
         Missing derivatives come from positions (or velocities) low-passed at `cutoff_hz` both ways.
         """
-        fields = {name: getattr(self, name) for name in _FIELDS}
-        notes, time_s = list(self.notes), self.time_s
-        if fields["v"] is not None and fields["a"] is not None:
+        if self.v is not None and self.a is not None:
             return self
-        rate = self.rate_hz
+        time_s, q, v, a, tau = self.time_s, self.q, self.v, self.a, self.tau
+        notes, rate = list(self.notes), self.rate_hz
         if not is_uniform(time_s):
             grid = np.linspace(time_s[0], time_s[-1], len(time_s))
-            fields = {
-                k: None if x is None else resampled(time_s, x, grid) for k, x in fields.items()
-            }
+            q = resampled(time_s, q, grid)
+            v, a, tau = (None if x is None else resampled(time_s, x, grid) for x in (v, a, tau))
             time_s = grid
             notes.append(f"resampled to even steps, {rate:.1f} Hz")
-        if fields["v"] is None:
-            fields["q"] = smoothed(fields["q"], rate, cutoff_hz)
-            fields["v"] = derivative(fields["q"], rate)
+        if v is None:
+            q = smoothed(q, rate, cutoff_hz)
+            v = derivative(q, rate)
             notes.append(f"positions low-passed at {cutoff_hz:g} Hz, velocities derived from them")
-            if fields["a"] is None:
-                fields["a"] = derivative(fields["v"], rate)
-        else:
-            fields["v"] = smoothed(fields["v"], rate, cutoff_hz)
-            fields["a"] = derivative(fields["v"], rate)
+        elif a is None:
+            v = smoothed(v, rate, cutoff_hz)
             notes.append(f"velocities low-passed at {cutoff_hz:g} Hz")
-        notes.append("accelerations derived from velocities")
+        if a is None:
+            a = derivative(v, rate)
+            notes.append("accelerations derived from velocities")
         cut = min(int(np.ceil(rate / cutoff_hz)), len(time_s) // 10)
         notes.append(f"{cut} samples cut off at either end, where filters are unsure")
         inside = slice(cut, len(time_s) - cut)
-        fields = {k: None if x is None else x[inside] for k, x in fields.items()}
-        return Recording(time_s[inside], **fields, joint_names=self.joint_names, notes=tuple(notes))
+        tau = None if tau is None else tau[inside]
+        return Recording(
+            time_s[inside], q[inside], v[inside], a[inside], tau, self.joint_names, tuple(notes)
+        )
 
 
 def joint_kinds(model: RobotModel) -> list[JointType]:

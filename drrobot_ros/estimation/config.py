@@ -61,10 +61,16 @@ class TrackerConfig:
         maximum=10.0,
     )
     camera_sigma_m: float = setting(
-        0.0, "noise of the given camera position; 0: not used", unit="m", minimum=0.0
+        0.05,
+        "how well the given camera position is known, where it is estimated; 0: not used",
+        unit="m",
+        minimum=0.0,
     )
     camera_sigma_rad: float = setting(
-        0.0, "noise of the given camera orientation; 0: not used", unit="rad", minimum=0.0
+        0.05,
+        "how well the given camera orientation is known, where it is estimated; 0: not used",
+        unit="rad",
+        minimum=0.0,
     )
     acceleration_sigma: float = setting(
         40.0,

@@ -71,7 +71,8 @@ def solve(
         T_camera: start [4,4].
         config: settings.
         max_iterations: most evaluations of the normal equations.
-        deadline_s: value of ``time.perf_counter()`` after which no evaluation starts.
+        deadline_s: value of ``time.perf_counter()`` after which no evaluation but the first two
+            starts.
 
     Returns:
         The best state seen.
@@ -85,7 +86,8 @@ def solve(
         return _solution(state, iterations, StopReason.NOTHING_VISIBLE)
     while iterations < max_iterations:
         started = time.perf_counter()
-        if deadline_s is not None and started + longest > deadline_s:
+        # One step is always taken: no estimate at all would serve nobody.
+        if deadline_s is not None and iterations >= 2 and started + longest > deadline_s:
             reason = StopReason.BUDGET
             break
         step = _step(problem, coordinates, state, damping, config)

@@ -20,7 +20,6 @@ from drrobot_ros.estimation.problem import (
     JointPrior,
     Problem,
     Solution,
-    StopReason,
     View,
 )
 from drrobot_ros.estimation.search import RegionScore, palette_of, search_joints
@@ -251,6 +250,7 @@ class Tracker:
     ) -> tuple[Solution, ImageTarget]:
         columns = self._columns()
         joints, camera = self._priors(q, T, dt, encoders)
+        budget_s = 1e-3 * self.config.budget_ms
         iterations = 0
         solution, target = None, None
         for stage in stages:
@@ -266,13 +266,14 @@ class Tracker:
                 image_weight=self.config.image_weight
                 * (1.0 if stage.width > SEARCH_WIDTH else 4.0),
             )
+            # The coarse levels must leave time for the finest, which is where accuracy comes from.
+            last = stage is stages[-1]
+            until = deadline_s if last or deadline_s is None else deadline_s - 0.6 * budget_s
             solution = solve(
-                problem, self._coordinates, q, T, SolverConfig(), stage.iterations, deadline_s
+                problem, self._coordinates, q, T, SolverConfig(), stage.iterations, until
             )
             q, T = solution.q, solution.T_camera
             iterations += solution.iterations
-            if solution.stop_reason is StopReason.BUDGET:
-                break
         assert solution is not None and target is not None
         return dataclasses.replace(solution, iterations=iterations), target
 
@@ -351,10 +352,8 @@ class Tracker:
     ) -> Estimate:
         q, T = solution.q, solution.T_camera
         statistics = solution.statistics[0]
-        # Where the budget ended at a coarse level, that is where image and rendering are compared.
-        level = levels[target.width]
-        model = self._coarse if target.width <= SEARCH_WIDTH else self._fine
-        images = model.images(q, T, self._target_of(level.camera, level.weight))
+        level = levels[max(levels)]
+        images = self._fine.images(q, T, self._target_of(level.camera, level.weight))
         agreement = self._silhouette.agreement(target, images)
         state = self._belief.judge(self.config, agreement, statistics.inside, solution.stop_reason)
         if dt > 0:

@@ -5,6 +5,7 @@ column pivoting).
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ class BaseParameters:
         layout: of x.
         independent: [b] the parameter that leads each combination.
         B: [b, P] the combinations; the leading parameter has factor one.
-        silent: names of parameters that no motion shows.
+        silent: names of parameters that no motion of the joints not held shows.
     """
 
     layout: Layout
@@ -62,9 +63,18 @@ class BaseParameters:
 
 
 def base_parameters(
-    model: RobotModel, layout: Layout | None = None, seed: int = 0
+    model: RobotModel,
+    layout: Layout | None = None,
+    held: Mapping[str, float] | None = None,
+    seed: int = 0,
 ) -> BaseParameters:
     """Return the base parameters of a robot, from random states within its limits.
+
+    Args:
+        model: the robot.
+        layout: of its parameters.
+        held: joints that stand still, with their positions; their torques are not known.
+        seed: of the random states.
 
     Raises:
         InputError: the robot has no link with mass that a joint moves.
@@ -77,7 +87,10 @@ def base_parameters(
     random = np.random.default_rng(seed)
     q = model.random_configuration(_STATES, seed).numpy()
     v, a = random.normal(size=(2, _STATES, model.nv)) * np.array([2.0, 10.0])[:, None, None]
-    W = matrix(model, layout, q, v, a).reshape(-1, len(layout.names)) * layout.scale
+    still = [model.joint_v_index(name) for name in held or {}]
+    q[:, still], v[:, still], a[:, still] = list((held or {}).values()), 0.0, 0.0
+    W = np.delete(matrix(model, layout, q, v, a), still, axis=1)
+    W = W.reshape(-1, len(layout.names)) * layout.scale
     found: tuple[Array, Array] = qr(W, mode="r", pivoting=True)  # pyright: ignore
     R, pivots = found[0], np.asarray(found[1], dtype=np.int64)
     size = np.abs(np.diag(R[: R.shape[1]]))

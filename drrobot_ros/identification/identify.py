@@ -144,13 +144,13 @@ def identify(
     recording = recording.for_model(model, held).completed(config.cutoff_hz)
     used = np.array([name not in (held or {}) for name in model.joint_names])
     layout = Layout.of(model)
-    base = base_parameters(model, layout)
+    base = base_parameters(model, layout, held)
     x_prior = layout.vector(model, model.tree)
     prior = PhysicalPrior.of(layout, x_prior, model.link_names)
     fit = _Fit(model, layout, prior, recording, used, config)
     fit.run()
     joints = fit.joint_errors(x_prior)
-    condition = condition_number(base.scaled(np.concatenate(fit.whole.R)[:, :-1]))
+    condition = condition_number(base.scaled(fit.regressor()))
     weak = _weak(base, fit.x_covariance)
     reasons = _reasons(condition, joints, weak, len(base.independent))
     notes = list(recording.notes)
@@ -221,6 +221,12 @@ class _Fit:
         rows = [R / s for R, s, use in zip(part.R, self.noise, self.used, strict=True) if use]
         table = np.concatenate(rows)
         return np.asarray(np.linalg.qr(table, mode="r"))
+
+    def regressor(self) -> Array:
+        """Return rows [k, P] that compress the recording's regressor of the joints not held."""
+        return np.concatenate([R for R, use in zip(self.whole.R, self.used, strict=True) if use])[
+            :, :-1
+        ]
 
     def _solve(self, part: Compressed, update_noise: bool = False) -> tuple[Array, Array, Array]:
         linear = self._least_squares(self._rows(part))

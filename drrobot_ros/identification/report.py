@@ -54,7 +54,7 @@ def write_report(
     lines += ["## Excitation", "", f"Condition number: {result.condition:.4g}.", ""]
     lines += [f"{len(result.base.independent)} combinations of {len(result.x)} parameters show."]
     lines += _listed("Hardly shown by this recording", result.weak)
-    lines += _listed("Never shown by any motion", result.base.silent)
+    lines += _listed("Never shown by any motion of these joints", result.base.silent)
     lines += _listed("Combinations", result.base.combined())
     lines += _listed("Notes", [*result.notes, *remarks])
     path = folder / "report.md"

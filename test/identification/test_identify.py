@@ -100,6 +100,7 @@ def test_held_joint_is_not_fitted(rods, wrong_rods, recording):
         identify(wrong_rods, one)
     found = identify(wrong_rods, one, held={"elbow": 0.2})
     assert [j.name for j in found.joints] == ["shoulder"]
+    assert found.condition < 1e6 and "damping of elbow" in found.base.silent
     assert relative(found.predict(q, v, a)[:, 0], tau[:, 0]) < 0.01
 
 

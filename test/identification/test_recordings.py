@@ -90,7 +90,7 @@ def test_wrong_units_and_too_little_motion(rods):
     m = motion()
     with pytest.raises(InputError, match=r"'shoulder' goes from .* it looks like degrees"):
         dataclasses.replace(m, q=np.rad2deg(m.q), v=None).for_model(rods)
-    with pytest.raises(InputError, match=r"velocity of joint 'shoulder' is 57.* degrees per second"):
+    with pytest.raises(InputError, match=r"'shoulder' is 57.* degrees per second"):
         dataclasses.replace(m, v=np.rad2deg(m.v)).for_model(rods)
     with pytest.raises(InputError, match="torque of joint 'shoulder' reaches 2000"):
         dataclasses.replace(m, tau=2000 * np.ones_like(m.q)).for_model(rods)

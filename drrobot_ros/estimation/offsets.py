@@ -212,7 +212,7 @@ class _Search:
 
     def run(self) -> OffsetResult:
         config = self.config
-        fine = min(config.fine_width, min(o.camera.width for o in self.observations))
+        fine = min(config.fine_width, *(o.camera.width for o in self.observations))
         widths = sorted({min(w, fine) for w in (COARSE_WIDTH, MIDDLE_WIDTH, fine)})
         state = _State(np.zeros(int(self.free.sum())), np.zeros(0), np.zeros(0), 0.0)
         state.x = np.clip(state.x, self.lower, self.upper)

@@ -11,6 +11,7 @@ from typing import Any, get_args, get_origin
 from drrobot_ros.configuration import Setting
 from drrobot_ros.ros.settings import (
     PoseEstimatorSettings,
+    RobotIdentifierSettings,
     SimulatedRobotSettings,
     nested_settings,
 )
@@ -23,12 +24,17 @@ WIDTH = 100
 def nodes() -> dict[str, list[tuple[str, Setting]]]:
     """Return the settings of each node by full parameter name."""
     from drrobot_ros.estimation import TrackerConfig
+    from drrobot_ros.identification.config import IdentificationConfig
     from drrobot_ros.simulation.config import EncoderConfig, SceneConfig
 
     return {
         "pose_estimator": [
             *nested_settings(PoseEstimatorSettings),
             *nested_settings(TrackerConfig, "tracker."),
+        ],
+        "robot_identifier": [
+            *nested_settings(RobotIdentifierSettings),
+            *nested_settings(IdentificationConfig, "fit."),
         ],
         "simulated_robot": [
             *nested_settings(SimulatedRobotSettings),

@@ -235,3 +235,46 @@ class SimulatedRobotSettings:
         validate(self)
         check_tuples(self)
         check_pose("camera_pose", self.camera_pose, may_be_empty=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class RobotIdentifierSettings:
+    """Settings of the node ``robot_identifier``, without those of the fit."""
+
+    robot: str = setting(
+        "",
+        "URDF or MJCF file, or menagerie name of the robot; empty: the topic robot_description",
+        read_only=True,
+    )
+    package_paths: tuple[str, ...] = setting(
+        (), "folders in which package:// mesh paths are looked up, besides installed packages"
+    )
+    base_link: str = setting(
+        "", "link whose frame is the base frame; empty: the root of the model", read_only=True
+    )
+    joint_prefix: str = setting(
+        "", "what joint states put before the model's joint names", read_only=True
+    )
+    folder: str = setting(
+        "identify", "where each fit writes a folder of its own: report, description, recording"
+    )
+    held_joints: tuple[str, ...] = setting(
+        (), "joints of the model that stand still and need not be in the joint states"
+    )
+    held_positions: tuple[float, ...] = setting(
+        (), "where they stand, one number per held joint [rad or m]"
+    )
+    max_duration_s: float = setting(
+        600.0, "longest recording", unit="s", minimum=1.0, maximum=36000.0
+    )
+
+    def __post_init__(self) -> None:
+        validate(self)
+        check_tuples(self)
+        if len(self.held_joints) != len(self.held_positions):
+            raise InputError(
+                f"held_joints has {len(self.held_joints)} names, held_positions has "
+                f"{len(self.held_positions)} numbers"
+            )
+        if not self.folder:
+            raise InputError("folder must not be empty")

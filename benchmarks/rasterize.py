@@ -4,17 +4,25 @@ Medians of wall time with gradients fed directly, no loss. Rows with one thread 
 what else the machine does; rows with two do.
 """
 
+import dataclasses
+import math
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from common import QUICK, Benchmark, Timing, measure
+from common import QUICK, ROOT, Benchmark, Timing, measure
 from raster_scene import Scene, cylinder_chain
 
+from drrobot_ros.estimation.normal_equations import ImageModel, ImageTarget, ParameterColumns
+from drrobot_ros.geometry.camera import PinholeCamera, look_at
 from drrobot_ros.native.library import available_isas, set_num_threads
 from drrobot_ros.rendering import rasterize
+from drrobot_ros.robot import RobotModel
+from drrobot_ros.splats import GaussianRobot
 
 MAIN = (10000, 320, 240)
 SIZES = [(n, *size) for size in ((160, 120), (320, 240), (640, 480)) for n in (2000, 10000, 20000)]
@@ -43,12 +51,50 @@ def work(scene: Scene, backend: str = "cpu", backward: bool = True) -> Callable[
 def normal_equations(scene_size: tuple[int, int, int]) -> tuple[Timing, Timing] | None:
     """Time the Gauss-Newton normal equations of 13 parameters, and a forward pass beside them.
 
-    TO BE FILLED with the tracker's inner loop: a robot with 7 joints and a free camera, covered
-    with scene_size[0] splats, image scene_size[1:]. Returns (normal equations, forward pass) of the
-    same robot; None, a row that is not ok, until then.
+    A Panda covered with scene_size[0] splats, image scene_size[1:]; colour and silhouette
+    residuals in every pixel, against a slightly moved robot; 7 joints and the camera's twist. The
+    forward pass is ``rasterize`` of the same splats and camera. Both with their Python wrappers, on
+    one thread.
+    Returns (normal equations, forward pass); None without the robot's files.
     """
-    del scene_size
-    return None
+    root = Path(os.environ.get("DRROBOT_MENAGERIE", ROOT.parent / "shared" / "data" / "menagerie"))
+    if not (root / "franka_emika_panda").is_dir():
+        return None
+    count, width, height = scene_size
+    model = RobotModel.load(root / "franka_emika_panda" / "panda.xml")
+    gaussians = GaussianRobot.from_model(model, count=count, seed=0)
+    camera = PinholeCamera.from_fov(width, height, math.radians(42.0))
+    T = look_at((1.6, 0.8, 0.9), (0.2, 0.0, 0.4))
+    q = np.array([0.3, 0.2, -0.2, -1.8, 0.1, 2.0, 0.5, 0.02, 0.02])
+    free = np.arange(model.nv) < 7
+    columns = ParameterColumns.make(model.nv, free, camera=True)
+    image_model = ImageModel(model.tree, gaussians, model.nq, model.nv)
+    bare = ImageTarget(camera.K, width, height)
+    seen = image_model.images(q + 0.02 * np.cos(np.arange(model.nq)), T, bare)
+    behind = np.full((height, width, 3), 0.5, np.float32)
+    target = dataclasses.replace(
+        bare,
+        color=seen.rgb + (1 - seen.alpha[..., None]) * behind,
+        background=behind,
+        mask=seen.alpha,
+    )
+    means, quats = gaussians.pose(model.forward_kinematics(torch.from_numpy(q)).float())
+    viewmats = torch.from_numpy(np.linalg.inv(T)).float()[None]
+    Ks = torch.from_numpy(np.array(camera.K)).float()[None]
+
+    def forward() -> None:
+        g = gaussians
+        splats = means, quats, g.scales, g.opacities, g.colors
+        with torch.no_grad():
+            rasterize(
+                *splats, viewmats, Ks, width, height, rasterize_mode="antialiased", backend="cpu"
+            )
+
+    set_num_threads(1)
+    return (
+        measure(lambda: image_model.evaluate(q, T, target, columns), seconds=1.0),
+        measure(forward, seconds=1.0),
+    )
 
 
 def label(size: tuple[int, int, int]) -> str:
@@ -82,7 +128,13 @@ def main() -> int:
     bench.add("torch reference / cpu", round(ratio, 1), "x", floor=100.0, better="higher")
 
     pair = normal_equations(MAIN)
-    cost = None if pair is None else round(pair[0].median_s / pair[1].median_s, 2)
+    cost = None
+    if pair is not None:
+        bench.add_timing(
+            f"normal equations of 13 parameters, Panda, {label(MAIN)}, 1 thread", pair[0]
+        )
+        bench.add_timing("forward of the same splats, 1 thread", pair[1])
+        cost = round(pair[0].median_s / pair[1].median_s, 2)
     bench.add(f"normal equations of 13 parameters / forward, {label(MAIN)}", cost, "x", floor=3.0)
 
     for size in [MAIN] if QUICK else SIZES:

@@ -37,6 +37,31 @@ void gather_weight(const float* plane, int width, const TilePlace& p, float* to)
     });
 }
 
+// Sums of each three neighbours of 3 LANES numbers.
+DRR_INLINE vf sum_triples(const vf* x) {
+#if defined(__AVX512F__)
+    // Every third lane from k on: first of x[0] and x[1], then the rest from x[2].
+    vf total{};
+    for (int k = 0; k < 3; ++k) {
+        alignas(64) int32_t first[LANES], second[LANES];
+        for (int l = 0; l < LANES; ++l) {
+            const int from = 3 * l + k;
+            first[l] = from < 2 * LANES ? from : 0;
+            second[l] = from < 2 * LANES ? l : LANES + from - 2 * LANES;
+        }
+        const __m512 low = _mm512_permutex2var_ps((__m512)x[0], (__m512i)load_i(first), (__m512)x[1]);
+        total += (vf)_mm512_permutex2var_ps(low, (__m512i)load_i(second), (__m512)x[2]);
+    }
+    return total;
+#else
+    alignas(64) float value[3 * LANES];
+    for (int k = 0; k < 3; ++k) store(value + k * LANES, x[k]);
+    vf total{};
+    for (int l = 0; l < LANES; ++l) total[l] = value[3 * l] + value[3 * l + 1] + value[3 * l + 2];
+    return total;
+#endif
+}
+
 // The statistics' sums, a lane each.
 struct LaneSums {
     vf color_cost{}, mask_cost{}, depth_cost{}, depth_count{}, depth_inliers{};
@@ -188,46 +213,41 @@ void tile_residuals(const drr_view& view, const TilePlace& p, const TileImage& i
 
 void empty_tile_residuals(const drr_view& view, const TilePlace& p, bool weigh, TileResiduals& r,
                           drr_statistics& s) {
-    count_pixels(view, p, s);
     const bool color = view.target && view.background;
-    if (!view.mask && !color && weigh) return;
-    if (!weigh) std::memset(r.residual, 0, sizeof r.residual);
-    float mask_cost = 0, color_cost = 0, union_ = 0;
-    const float limit = view.robust, inv_mask = 1.0f / view.mask_sigma;
-    const float inv_color = 1.0f / view.color_sigma;
-    const auto cost = [=](float e) __attribute__((always_inline)) {
-        return e <= limit ? 0.5f * e * e : limit * (e - 0.5f * limit);
-    };
-    for_pixel_runs(p, [&](int i, int x, int y, int n) __attribute__((always_inline)) {
-        const size_t at = (size_t)(p.y0 + y) * view.width + p.x0 + x;
-        for (int l = 0; l < n; ++l) {
-            const float weight = view.weight ? view.weight[at + l] : 1.0f;
+    if (!weigh || !whole(p)) {
+        static const TileImage nothing = {};
+        return tile_residuals(view, p, nothing, weigh, r, s);
+    }
+    count_pixels(view, p, s);
+    if (!view.mask && !color) return;
+    vf mask_cost{}, color_cost{}, union_{}, unused;
+    const float inv_mask = 1.0f / view.mask_sigma, inv_color = 1.0f / view.color_sigma;
+    const vf zero{};
+    for (int y = 0; y < TILE; ++y)
+        for (int x = 0; x < TILE; x += LANES) {
+            const size_t at = (size_t)(p.y0 + y) * view.width + p.x0 + x;
+            const vf weight = view.weight ? load(view.weight + at) : splat(1.0f);
             if (view.mask) {
-                const float w = weight * (view.mask_weight ? view.mask_weight[at + l] : 1.0f);
-                const float m = view.mask[at + l];
-                const float residual = w > 0.0f ? -w * m : 0.0f;
-                union_ += weight > 0.0f ? weight * (m > 0.0f ? m : 0.0f) : 0.0f;
-                if (weigh)
-                    mask_cost += cost(__builtin_fabsf(residual) * inv_mask);
-                else
-                    r.residual[MASK][i + l] = residual;
+                const vf w = view.mask_weight ? weight * load(view.mask_weight + at) : weight;
+                const vf m = load(view.mask + at);
+                union_ += keep(above(weight, zero), weight * max(m, zero));
+                mask_cost += huber(keep(above(w, zero), abs(w * m)) * inv_mask, view.robust, unused);
             }
             if (color) {
-                const float w = weight * (view.color_weight ? view.color_weight[at + l] : 1.0f);
-                float squares = 0;
-                for (int c = 0; c < 3; ++c) {
-                    const size_t k = 3 * (at + l) + c;
-                    const float residual = w > 0.0f ? w * (view.background[k] - view.target[k]) : 0.0f;
-                    if (!weigh) r.residual[c][i + l] = residual;
-                    squares += residual * residual;
+                const vf w = view.color_weight ? weight * load(view.color_weight + at) : weight;
+                vf squares[3];
+                for (int k = 0; k < 3; ++k) {
+                    const vf d = load(view.background + 3 * at + k * LANES) -
+                                 load(view.target + 3 * at + k * LANES);
+                    squares[k] = d * d;
                 }
-                if (weigh) color_cost += cost(__builtin_sqrtf(squares) * inv_color);
+                const vf e = keep(above(w, zero), w * sqrt(sum_triples(squares)));
+                color_cost += huber(e * inv_color, view.robust, unused);
             }
         }
-    });
-    s.mask_cost += mask_cost;
-    s.color_cost += color_cost;
-    s.union_ += union_;
+    s.mask_cost += sum(mask_cost);
+    s.color_cost += sum(color_cost);
+    s.union_ += sum(union_);
 }
 
 }  // namespace drr

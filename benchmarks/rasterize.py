@@ -65,7 +65,8 @@ def normal_equations(scene_size: tuple[int, int, int]) -> tuple[Timing, Timing] 
     gaussians = GaussianRobot.from_model(model, count=count, seed=0)
     camera = PinholeCamera.from_fov(width, height, math.radians(42.0))
     T = look_at((1.6, 0.8, 0.9), (0.2, 0.0, 0.4))
-    q = np.array([0.3, 0.2, -0.2, -1.8, 0.1, 2.0, 0.5, 0.02, 0.02])
+    q = np.zeros(model.nq)
+    q[:7] = 0.3, 0.2, -0.2, -1.8, 0.1, 2.0, 0.5
     free = np.arange(model.nv) < 7
     columns = ParameterColumns.make(model.nv, free, camera=True)
     image_model = ImageModel(model.tree, gaussians, model.nq, model.nv)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from common import QUICK, ROOT, Benchmark
 
+from drrobot_ros.demo.arm import arm_urdf, models_folder
 from drrobot_ros.errors import DrRobotError
 from drrobot_ros.estimation import Observation
 from drrobot_ros.estimation.offsets import OffsetConfig, OffsetResult, find_joint_offsets
@@ -24,7 +25,7 @@ from drrobot_ros.splats import GaussianRobot
 CAMERA = PinholeCamera.from_fov(640, 480, np.radians(45))
 POSES = 12 if QUICK else 20
 SPLATS = 20000
-PANDA, UR5E = "franka_emika_panda", "universal_robots_ur5e"
+PANDA = "franka_emika_panda"
 ARM = ROOT / "models" / "six_axis_arm" / "six_axis_arm.urdf"
 #: Joints 1 to 6 about which the poses are drawn, and where the camera stands and looks (m).
 VIEWS = {
@@ -41,12 +42,13 @@ def robots() -> list[tuple[str, str | Path]]:
     if beside.is_dir():
         os.environ.setdefault("DRROBOT_MENAGERIE", str(beside))
     found: list[tuple[str, str | Path]] = [("six-axis arm", ARM)]
-    for name, source in (("UR5e", UR5E), ("Panda", PANDA)):
-        try:
-            find_robot(source)
-            found.insert(0, (name, source))
-        except DrRobotError:
-            print(f"without the {name}: no {source} (set DRROBOT_MENAGERIE)")
+    if models_folder() is not None:  # with a gripper: nobody sees a bare flange turn
+        found.insert(0, ("UR5e", arm_urdf()))
+    try:
+        find_robot(PANDA)
+        found.insert(0, ("Panda", PANDA))
+    except DrRobotError:
+        print(f"without the Panda: no {PANDA} (set DRROBOT_MENAGERIE)")
     return found[:1] if QUICK else found
 
 

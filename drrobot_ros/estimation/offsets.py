@@ -65,7 +65,7 @@ class OffsetConfig:
     )
     image_weight: float = setting(0.1, "independent pixels per pixel", minimum=1e-5, maximum=1.0)
     inset_px: float = setting(
-        0.6,
+        0.5,
         "how far splats are drawn in, which overlap pushes over the contour",
         unit="px",
         minimum=0.0,

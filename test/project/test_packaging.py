@@ -140,7 +140,8 @@ def test_setup_ships_the_kernel_sources():
 
 def test_every_executable_has_its_function():
     scripts = [re.split(r"\s*[=:]\s*", script) for script in setup_arguments()["scripts"]]
-    assert {name for name, _, _ in scripts} >= {"drrobot", "pose_estimator", "simulated_robot"}
+    nodes = {"pose_estimator", "robot_identifier", "simulated_robot"}
+    assert {name for name, _, _ in scripts} >= {"drrobot", *nodes}
     for _, module, function in scripts:
         path = ROOT / module.replace(".", "/")
         path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")

@@ -202,6 +202,16 @@ def _check(
 ) -> None:
     """Load what was written and compare its torques with those of the result."""
     again = RobotModel.load(target, package_paths=package_paths, base_link=result.model.base_link)
+    for i in result.layout.links:
+        k = again.link_index(result.tree.link_names[i])
+        for field in ("mass", "com", "inertia"):
+            wrote, read = getattr(result.tree, field)[i], getattr(again.tree, field)[k]
+            if not np.allclose(read, wrote, rtol=1e-5, atol=1e-6 * max(1.0, np.abs(wrote).max())):
+                raise ModelError(
+                    f"{target} does not give back the {field} of link "
+                    f"{result.tree.link_names[i]!r}; look for settings of the whole model such as "
+                    "<compiler inertiafromgeom> or settotalmass"
+                )
     q = again.random_configuration(20, 0)
     random = np.random.default_rng(0)
     v, a = torch.from_numpy(random.normal(size=(2, 20, again.nv)))

@@ -15,7 +15,7 @@ from drrobot_ros.identification import (
     excitation_trajectory,
     identify,
 )
-from drrobot_ros.identification.consistent import PhysicalPrior, physical, pseudo_inertia
+from drrobot_ros.identification.consistent import PhysicalPrior, physical, pseudo_inertia, refine
 from drrobot_ros.identification.linear import Layout, matrix
 from drrobot_ros.robot import RobotModel
 
@@ -102,6 +102,8 @@ def test_held_joint_is_not_fitted(rods, wrong_rods, recording):
     assert [j.name for j in found.joints] == ["shoulder"]
     assert found.condition < 1e6 and "damping of elbow" in found.base.silent
     assert relative(found.predict(q, v, a)[:, 0], tau[:, 0]) < 0.01
+    known = identify(rods, one, held={"elbow": 0.2})
+    assert relative(known.predict(q, v, a)[:, 1], tau[:, 1]) < 0.1
 
 
 def test_regressor_of_all_parameters(robot):
@@ -174,3 +176,12 @@ def test_excitation_keeps_limits_and_seed(rods):
     assert (np.abs(first.a) <= config.max_acceleration + 1e-9).all()
     np.testing.assert_allclose(first.v[[0, -1]], 0, atol=1e-9)
     np.testing.assert_allclose(np.gradient(first.q, 0.01, axis=0)[5:-5], first.v[5:-5], atol=0.02)
+
+
+def test_what_is_not_shown_stays_as_loaded(rods):
+    layout = Layout.of(rods)
+    prior = PhysicalPrior.of(layout, layout.vector(rods, rods.tree), rods.link_names)
+    nothing = np.zeros((1, prior.size + 1))
+    u, covariance = refine(prior, nothing, prior.start() + 0.2, 0.5)
+    np.testing.assert_allclose(u, prior.start(), atol=1e-6)
+    np.testing.assert_allclose(covariance, 0.25 * np.eye(prior.size), atol=1e-9)

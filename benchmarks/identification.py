@@ -87,8 +87,8 @@ def torque_rows(bench: Benchmark) -> None:
             more = {"before": 100 * float(before), "verdicts": verdicts, "seeds": len(SEEDS)}
             floor = 100 * FLOOR
             where = f"{name}, masses {kind}"
-            bench.add(f"{where}: torque error", 100 * max(totals), "%", floor=floor, **more)
-            bench.add(f"{where}: of the worst joint", 100 * max(joints), "%", floor=floor)
+            bench.add(f"{where}: torque error", 100 * float(max(totals)), "%", floor=floor, **more)
+            bench.add(f"{where}: of the worst joint", 100 * float(max(joints)), "%", floor=floor)
             bench.add(f"{where}: time to identify", float(np.median(seconds)), "s")
 
 

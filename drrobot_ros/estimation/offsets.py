@@ -241,7 +241,7 @@ class _Search:
                         break
         first = self._targets(levels, state.x, 0)
         H = state.H + np.diag(np.full(len(state.x), config.prior_sigma**-2))
-        covariance = np.linalg.inv(H)
+        covariance = np.asarray(np.linalg.inv(H), np.float64)
         offsets, std = np.zeros(self.model.nv), np.zeros(self.model.nv)
         offsets[self.free], std[self.free] = state.x, np.sqrt(np.diag(covariance))
         names = [self.model.joint_names[self.v_to_q[i]] for i in np.flatnonzero(self.free)]

@@ -95,7 +95,8 @@ def validate(config: Any) -> None:
             wanted = kinds if item.type in (float, int) else item.type
             if not isinstance(value, wanted) or (item.type is not bool and isinstance(value, bool)):
                 raise InputError(f"{where} must be a {item.type.__name__}, got {value!r}")
-            value = item.type(value)
+            convert: Any = item.type
+            value = convert(value)
             object.__setattr__(config, item.name, value)
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"{where} must be finite, got {value!r}")

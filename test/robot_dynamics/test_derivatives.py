@@ -143,3 +143,13 @@ def test_derivative_matrices_without_the_kernels():
     model._kinematics._no_native = True
     for x, y in zip(fast, model.inverse_dynamics_derivatives(s.q, s.v, s.a), strict=True):
         assert torch.allclose(x, y)
+
+
+@pytest.mark.parametrize("kind", ["revolute", "prismatic"])
+@pytest.mark.parametrize("name", ["gravity_forces", "bias_forces"])
+def test_gradients_where_velocity_or_acceleration_is_left_out(name: str, kind: str) -> None:
+    """What is left out counts as zero; the kernels' gradients must cope with it."""
+    model = model_with(kind)
+    q = torch.linspace(-0.6, 0.9, 2 * model.nq, dtype=torch.float64).reshape(2, -1)
+    inputs = [q, q.flip(0)][: 1 if name == "gravity_forces" else 2]
+    assert gradcheck(getattr(model, name), [x.clone().requires_grad_() for x in inputs])

@@ -1,5 +1,5 @@
 // Kinematic tree in C++: link poses and motion columns for the tracker's inner loop.
-// The torch twin is drrobot_ros/robot/kinematics.py; both read the same KinematicTree arrays.
+// The torch twin is drrobot_ros/robot/dynamics/reference.py; both read the same KinematicTree arrays.
 #pragma once
 #include <cstdint>
 #include <vector>

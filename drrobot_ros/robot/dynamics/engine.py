@@ -3,13 +3,14 @@
 import contextlib
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from drrobot_ros.errors import BackendError, InputError
-from drrobot_ros.robot.dynamics import native, reference
+from drrobot_ros.robot.dynamics import native, native_gradients, reference
 from drrobot_ros.robot.dynamics.packing import Packing
 from drrobot_ros.robot.dynamics.reference import Prepared
 from drrobot_ros.robot.dynamics.structure import Structure
@@ -180,12 +181,8 @@ class Engine:
             return T if links is None else T[..., list(links), :, :]
         numbers = self.numbers(q)
         more = self._call("poses", q, links, 0.0)
-        flat = _flat(q)
-        if _needs_gradient(numbers, flat):
-            out = native.Poses.apply(more, numbers, flat)
-        else:
-            out = native.poses(more, numbers, flat)
-        return out if q.ndim == 2 else out.reshape(*q.shape[:-1], *out.shape[1:])
+        out = native_gradients.POSES(more, numbers, _flat(q))
+        return _batched(out, q)
 
     def jacobian(self, q: Tensor, rows: list[int], point: Tensor | None = None) -> Tensor:
         """Return Jacobians [..., n, 6, nv]: linear rows first, base frame, at link `point`."""
@@ -196,12 +193,8 @@ class Engine:
             return reference.jacobian(self.structure(q), self.prepared(q), q, rows, point)
         numbers = self.numbers(q)
         more = self._call("jacobian", q, tuple(rows), 0.0)
-        flat = _flat(q)
-        if _needs_gradient(numbers, flat):
-            out = native.Jacobian.apply(more, numbers, flat)
-        else:
-            out = native.jacobian(more, numbers, flat)
-        return out if q.ndim == 2 else out.reshape(*q.shape[:-1], *out.shape[1:])
+        out = native_gradients.JACOBIAN(more, numbers, _flat(q))
+        return _batched(out, q)
 
     def mass_matrix(self, q: Tensor) -> Tensor:
         """Return the joint-space inertia [..., nv, nv]."""
@@ -210,12 +203,8 @@ class Engine:
             return reference.mass_matrix(self.structure(q), self.prepared(q), q)
         numbers = self.numbers(q)
         more = self._call("mass", q, None, 0.0)
-        flat = _flat(q)
-        if _needs_gradient(numbers, flat):
-            out = native.MassMatrix.apply(more, numbers, flat)
-        else:
-            out = native.mass_matrix(more, numbers, flat)
-        return out if q.ndim == 2 else out.reshape(*q.shape[:-1], *out.shape[1:])
+        out = native_gradients.MASS_MATRIX(more, numbers, _flat(q))
+        return _batched(out, q)
 
     def inverse_dynamics(
         self, q: Tensor, v: Tensor | None, a: Tensor | None, gravity: Tensor, slip: float
@@ -224,11 +213,7 @@ class Engine:
         q = self.check(q)
         v = None if v is None else self.check_v(v, q, "v")
         a = None if a is None else self.check_v(a, q, "a")
-        batch = _common_batch(q, v, a)
-        if batch is not None:
-            q = q.expand(*batch, self.nq)
-            v = None if v is None else v.expand(*batch, self.nv)
-            a = None if a is None else a.expand(*batch, self.nv)
+        q, v, a = _together(q, v, a)
         if not self.uses_native(q):
             s, x = self.structure(q), self.prepared(q)
             zero = q.new_zeros(self.nv)
@@ -237,11 +222,8 @@ class Engine:
         numbers = self.numbers(q)
         more = self._call("inverse", q, None, slip)
         args = (_flat(q), None if v is None else _flat(v), None if a is None else _flat(a))
-        if _needs_gradient(numbers, gravity, *args):
-            out = native.InverseDynamics.apply(more, numbers, *args, gravity)
-        else:
-            out = native.inverse_dynamics(more, numbers, *args, gravity)
-        return out if q.ndim == 2 else out.reshape(*q.shape[:-1], self.nv)
+        out = native_gradients.INVERSE_DYNAMICS(more, numbers, *args, gravity)
+        return _batched(out, q)
 
     def forward_dynamics(
         self, q: Tensor, v: Tensor, tau: Tensor, gravity: Tensor, slip: float
@@ -249,21 +231,15 @@ class Engine:
         """Return accelerations [..., nv]."""
         q = self.check(q)
         v, tau = self.check_v(v, q, "v"), self.check_v(tau, q, "tau")
-        batch = _common_batch(q, v, tau)
-        if batch is not None:
-            q, v = q.expand(*batch, self.nq), v.expand(*batch, self.nv)
-            tau = tau.expand(*batch, self.nv)
+        q, v, tau = _together(q, v, tau)
         if not self.uses_native(q):
             s, x = self.structure(q), self.prepared(q)
             return reference.forward_dynamics(s, x, q, v, tau, gravity, slip)
         numbers = self.numbers(q)
         more = self._call("forward", q, None, slip)
         args = (_flat(q), _flat(v), _flat(tau))
-        if _needs_gradient(numbers, gravity, *args):
-            out = native.ForwardDynamics.apply(more, numbers, *args, gravity)
-        else:
-            out = native.forward_dynamics(more, numbers, *args, gravity)
-        return out if q.ndim == 2 else out.reshape(*q.shape[:-1], self.nv)
+        out = native_gradients.FORWARD_DYNAMICS(more, numbers, *args, gravity)
+        return _batched(out, q)
 
     def inverse_dynamics_derivatives(
         self, q: Tensor, v: Tensor, a: Tensor, gravity: Tensor, slip: float
@@ -271,10 +247,7 @@ class Engine:
         """Return d tau / d q (along the velocities), d v, d a, each [..., nv, nv]; C++ only."""
         q = self.check(q).detach()
         v, a = self.check_v(v, q, "v").detach(), self.check_v(a, q, "a").detach()
-        batch = _common_batch(q, v, a)
-        if batch is not None:
-            q, v = q.expand(*batch, self.nq), v.expand(*batch, self.nv)
-            a = a.expand(*batch, self.nv)
+        q, v, a = _together(q, v, a)
         numbers = self.numbers(q).detach()
         more = self._call("inverse", q, None, slip)
         args = (_flat(q), _flat(v), _flat(a), gravity)
@@ -287,14 +260,18 @@ def _flat(x: Tensor) -> Tensor:
     return (x if x.ndim == 2 else x.reshape(-1, x.shape[-1])).contiguous()
 
 
-def _common_batch(*tensors: Tensor | None) -> torch.Size | None:
-    """Return the shape that the batches broadcast to; None if they all have it."""
+def _batched(out: Tensor, q: Tensor) -> Tensor:
+    """Return a flat batch's results [n, ...] in the batch shape of q."""
+    return out if q.ndim == 2 else out.reshape(*q.shape[:-1], *out.shape[1:])
+
+
+def _together(*tensors: Any) -> tuple[Any, ...]:
+    """Broadcast the batches of tensors [..., k]; None stays None."""
     shapes = {x.shape[:-1] for x in tensors if x is not None}
-    return None if len(shapes) == 1 else torch.broadcast_shapes(*shapes)
-
-
-def _needs_gradient(*tensors: Tensor | None) -> bool:
-    return torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)
+    if len(shapes) == 1:
+        return tensors
+    batch = torch.broadcast_shapes(*shapes)
+    return tuple(None if x is None else x.expand(*batch, x.shape[-1]) for x in tensors)
 
 
 def outside_transforms() -> contextlib.AbstractContextManager:

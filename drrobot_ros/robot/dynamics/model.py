@@ -1,6 +1,6 @@
 """The dynamics of a `RobotModel`: the methods it inherits."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -44,13 +44,9 @@ class DynamicsMixin:
     mj_model: Any
     _kinematics: Engine
 
-    def link_index(self, link: str | int) -> int:
-        """Return the row of a link; `RobotModel` does."""
-        raise NotImplementedError
-
-    def integrate(self, q: Tensor, v: Tensor) -> Tensor:
-        """Return q moved by v for unit time; `RobotModel` does."""
-        raise NotImplementedError
+    #: Methods of `RobotModel`: the row of a link, and q moved by v for unit time.
+    link_index: Callable[[str | int], int]
+    integrate: Callable[[Tensor, Tensor], Tensor]
 
     @cached_property
     def gravity(self) -> np.ndarray:

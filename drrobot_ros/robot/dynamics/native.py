@@ -1,14 +1,12 @@
-"""The C++ kernels of kinematics and dynamics as differentiable functions, for tensors on the CPU.
+"""The C++ kernels of kinematics and dynamics as functions of tensors on the CPU, values only.
 
-First derivatives are C++ too; derivatives of those (``create_graph=True``) run through
-`reference`. The C interface is native/src/dynamics.cpp.
+Their gradients are in `native_gradients`. The C interface is native/src/dynamics.cpp.
 """
 
 import ctypes
 import functools
 import weakref
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -103,174 +101,6 @@ class Fallback:
         self.links = links
         self.friction_velocity = friction_velocity
         self.twin = twin
-
-
-def _through_twin(more: Fallback, inputs: tuple[Tensor, ...], needs: Any, grad: Tensor) -> list:
-    """Return gradients that can be differentiated again."""
-    with torch.enable_grad():
-        # Aliases, so that only this function's own dependence is followed.
-        fresh = [x.view_as(x) if need else x for x, need in zip(inputs, needs, strict=True)]
-        result = more.twin(*fresh)
-        targets = [x for x, need in zip(fresh, needs, strict=True) if need]
-        found = torch.autograd.grad(result, targets, grad, create_graph=True, allow_unused=True)
-    rest = iter(found)
-    return [next(rest) if need else None for need in needs]
-
-
-def _empty(like: Tensor, shape: tuple[int, ...], wanted: bool = True) -> Tensor | None:
-    return torch.empty(shape, dtype=like.dtype) if wanted else None
-
-
-def _numbers_bar(numbers: Tensor, wanted: bool) -> Tensor | None:
-    return torch.zeros(numbers.shape, dtype=torch.float64) if wanted else None
-
-
-class Poses(torch.autograd.Function):
-    """T_base_link [n, k, 4, 4] of q [n, nq] and the packed numbers."""
-
-    @staticmethod
-    def forward(ctx: Any, more: Fallback, numbers: Tensor, q: Tensor) -> Tensor:  # noqa: D102
-        out = poses(more, numbers, q)
-        ctx.save_for_backward(numbers, q)
-        ctx.more = more
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple:  # noqa: D102
-        return _back_two(ctx, POSES_BACK, grad)
-
-
-class Jacobian(torch.autograd.Function):
-    """Jacobians [n, k, 6, nv] of q [n, nq] and the packed numbers."""
-
-    @staticmethod
-    def forward(ctx: Any, more: Fallback, numbers: Tensor, q: Tensor) -> Tensor:  # noqa: D102
-        out = jacobian(more, numbers, q)
-        ctx.save_for_backward(numbers, q)
-        ctx.more = more
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple:  # noqa: D102
-        return _back_two(ctx, JACOBIAN_BACK, grad)
-
-
-class MassMatrix(torch.autograd.Function):
-    """The joint-space inertia [n, nv, nv] of q [n, nq] and the packed numbers."""
-
-    @staticmethod
-    def forward(ctx: Any, more: Fallback, numbers: Tensor, q: Tensor) -> Tensor:  # noqa: D102
-        out = mass_matrix(more, numbers, q)
-        ctx.save_for_backward(numbers, q)
-        ctx.more = more
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple:  # noqa: D102
-        return _back_two(ctx, MASS_BACK, grad)
-
-
-def _back_two(ctx: Any, operation: int, grad: Tensor) -> tuple:
-    numbers, q = ctx.saved_tensors
-    more: Fallback = ctx.more
-    needs = ctx.needs_input_grad[1:]
-    if torch.is_grad_enabled():
-        return (None, *_through_twin(more, (numbers, q), needs, grad))
-    q_bar = _empty(q, q.shape, needs[1])
-    numbers_bar = _numbers_bar(numbers, needs[0])
-    more.plan.call(
-        operation,
-        q,
-        links=more.links,
-        numbers=numbers,
-        q=q,
-        seed=grad.contiguous(),
-        q_bar=q_bar,
-        numbers_bar=numbers_bar,
-    )
-    return None, None if numbers_bar is None else numbers_bar.to(numbers.dtype), q_bar
-
-
-class InverseDynamics(torch.autograd.Function):
-    """Joint forces [n, nv] of packed numbers, q, v, a and gravity [3]."""
-
-    @staticmethod
-    def forward(  # noqa: D102
-        ctx: Any, more: Fallback, numbers: Tensor, q: Tensor, v: Tensor, a: Tensor, gravity: Tensor
-    ) -> Tensor:
-        out = inverse_dynamics(more, numbers, q, v, a, gravity)
-        ctx.save_for_backward(numbers, q, v, a, gravity)
-        ctx.more = more
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple:  # noqa: D102
-        numbers, q, v, a, gravity = ctx.saved_tensors
-        needs = ctx.needs_input_grad[1:]
-        more: Fallback = ctx.more
-        if torch.is_grad_enabled() or needs[4]:
-            return (None, *_through_twin(more, (numbers, q, v, a, gravity), needs, grad))
-        numbers_bar = _numbers_bar(numbers, needs[0])
-        q_bar = _empty(q, q.shape, needs[1])
-        v_bar, a_bar = _empty(q, v.shape, needs[2]), _empty(q, a.shape, needs[3])
-        more.plan.call(
-            INVERSE_BACK,
-            q,
-            friction_velocity=more.friction_velocity,
-            numbers=numbers,
-            q=q,
-            v=v,
-            a=a,
-            gravity=gravity,
-            seed=grad.contiguous(),
-            q_bar=q_bar,
-            v_bar=v_bar,
-            a_bar=a_bar,
-            numbers_bar=numbers_bar,
-        )
-        numbers_bar = None if numbers_bar is None else numbers_bar.to(numbers.dtype)
-        return None, numbers_bar, q_bar, v_bar, a_bar, None
-
-
-class ForwardDynamics(torch.autograd.Function):
-    """Accelerations [n, nv] of packed numbers, q, v, tau and gravity [3]."""
-
-    @staticmethod
-    def forward(  # noqa: D102
-        ctx: Any, more: Fallback, numbers: Tensor, q: Tensor, v: Tensor, tau: Tensor, g: Tensor
-    ) -> Tensor:
-        out = forward_dynamics(more, numbers, q, v, tau, g)
-        ctx.save_for_backward(numbers, q, v, tau, g, out)
-        ctx.more = more
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple:  # noqa: D102
-        numbers, q, v, tau, gravity, a = ctx.saved_tensors
-        needs = ctx.needs_input_grad[1:]
-        more: Fallback = ctx.more
-        if torch.is_grad_enabled() or needs[4]:
-            return (None, *_through_twin(more, (numbers, q, v, tau, gravity), needs, grad))
-        numbers_bar = _numbers_bar(numbers, needs[0])
-        q_bar = _empty(q, q.shape, needs[1])
-        v_bar, tau_bar = _empty(q, v.shape, needs[2]), _empty(q, a.shape, needs[3])
-        more.plan.call(
-            FORWARD_BACK,
-            q,
-            friction_velocity=more.friction_velocity,
-            numbers=numbers,
-            q=q,
-            v=v,
-            a=a,
-            gravity=gravity,
-            seed=grad.contiguous(),
-            q_bar=q_bar,
-            v_bar=v_bar,
-            a_bar=tau_bar,
-            numbers_bar=numbers_bar,
-        )
-        numbers_bar = None if numbers_bar is None else numbers_bar.to(numbers.dtype)
-        return None, numbers_bar, q_bar, v_bar, tau_bar, None
 
 
 def poses(more: Fallback, numbers: Tensor, q: Tensor) -> Tensor:

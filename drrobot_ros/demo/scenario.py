@@ -118,17 +118,9 @@ def make_scenario(
         robot = str(spare_arm())
         say(f"{PACKAGE} is not installed; showing the project's own arm instead")
     model = RobotModel.load(robot)
-    q = home_of(model)
+    q = model.home().numpy()
     amplitude = 0.35 * _units(model)
     return Scenario(robot, model, q, amplitude, camera, pose_that_sees(model, q, camera))
-
-
-def home_of(model: Any) -> Array:
-    """Return the model's first keyframe, or its neutral configuration [nq]."""
-    keys = model.mj_model.key_qpos
-    if len(keys) and np.isfinite(keys[0]).all():
-        return np.clip(model.q_from_mj(keys[0]), model.lower, model.upper)
-    return model.neutral().numpy()
 
 
 def spare_arm() -> Path:

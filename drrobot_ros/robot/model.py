@@ -263,6 +263,13 @@ class RobotModel(DynamicsMixin, LearnableMixin):
             q[joint.q_slice] = rest[source : source + Q_SIZE[joint.type]]
         return torch.from_numpy(np.clip(q, self.lower, self.upper))
 
+    def home(self) -> Tensor:
+        """Return q [nq] float64 of the model's first keyframe, the neutral one where it has none."""
+        keys = self.mj_model.key_qpos
+        if not len(keys) or not np.isfinite(keys[0]).all():
+            return self.neutral()
+        return torch.from_numpy(np.clip(self.q_from_mj(keys[0]), self.lower, self.upper))
+
     def random_configuration(self, n: int, seed: int) -> Tensor:
         """Return n configurations [n, nq] float64, uniform within the limits.
 

@@ -1,7 +1,6 @@
 """Where a simulated arm is: it sways, holds, or follows a trajectory."""
 
 import threading
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +11,6 @@ from drrobot_ros.ros.trajectories import Trajectory
 Vector = NDArray[np.float64]
 
 RAMP_S = 2.0
-
-
-def home_of(model: Any) -> Vector:
-    """Return the model's first keyframe, or its neutral configuration where it has none [nq]."""
-    keys = model.mj_model.key_qpos
-    if len(keys) and np.isfinite(keys[0]).all():
-        return np.clip(model.q_from_mj(keys[0]), model.lower, model.upper)
-    return np.asarray(model.neutral()).astype(np.float64)
 
 
 class Sway:

@@ -8,12 +8,13 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 
+from drrobot_ros.rendering.overlay import overlay_image
 from drrobot_ros.ros import qos, tf
 from drrobot_ros.ros.conversions import pose_covariance, pose_from_matrix
 from drrobot_ros.ros.diagnostics import WARN, Diagnostics
 from drrobot_ros.ros.images import rgb_to_image
-from drrobot_ros.ros.overlay import RateLimit, blend
 from drrobot_ros.ros.pipeline import Outcome, Pipeline
+from drrobot_ros.ros.rate_limit import RateLimit
 from drrobot_ros.ros.settings import PoseEstimatorSettings
 
 
@@ -74,5 +75,5 @@ class Outputs:
             return
         image = outcome.image
         if believed:
-            image = blend(image, *pipeline.render(outcome), settings.overlay_opacity)
+            image = overlay_image(image, *pipeline.render(outcome), settings.overlay_opacity)
         self._overlay.publish(rgb_to_image(image, outcome.frame.image.header))

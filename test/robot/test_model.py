@@ -134,6 +134,17 @@ def test_integrate_is_mujocos(robot):
         np.testing.assert_allclose(model.mj_v_map() @ back[k], velocity, atol=1e-12)
 
 
+def test_home_is_the_first_keyframe_inside_the_limits_or_neutral():
+    joint = '<joint name="hinge" axis="0 1 0" range="-60 60" limited="true"/>'
+    world = f'<body name="arm">{joint}{BALL}</body>'
+    keys = '<keyframe><key qpos="{}"/><key qpos="0.1"/></keyframe>'
+    for first, expected in ((0.4, 0.4), (3.0, np.deg2rad(60))):
+        model = RobotModel.load(mjcf(world, keys.format(first)))
+        assert model.home().tolist() == pytest.approx([expected])
+    model = RobotModel.load(mjcf(world))
+    assert model.home().tolist() == model.neutral().tolist()
+
+
 def test_neutral_is_inside_the_limits(robot):
     arm = f'<body name="b"><joint name="j" range="-170 -4"/>{BALL}</body>'
     panda = RobotModel.load(mjcf(f'<body name="a">{BALL}{arm}</body>'))

@@ -15,6 +15,7 @@ from std_msgs.msg import Header, String
 from tf2_msgs.msg import TFMessage
 
 from drrobot_msgs.msg import EstimatorStatus
+from drrobot_ros.rendering.overlay import overlay_image
 from drrobot_ros.ros import tf
 from drrobot_ros.ros.conversions import (
     matrix_from_numbers,
@@ -145,9 +146,15 @@ def test_overlay(probe):
     assert overlay.header.frame_id == "optical"
     pixels = image_to_rgb(overlay)
     assert pixels.shape == (HEIGHT, WIDTH, 3)
-    # The fake robot is red and covers the left half.
-    np.testing.assert_array_equal(pixels[:, : WIDTH // 2], np.full((HEIGHT, 32, 3), [158, 30, 30]))
-    np.testing.assert_array_equal(pixels[:, WIDTH // 2 :], 60)
+    # The fake robot is red and covers the left half; drawn as everywhere else, with its contour.
+    half = WIDTH // 2
+    np.testing.assert_array_equal(pixels[:, : half - 3], np.full((HEIGHT, 29, 3), [158, 30, 30]))
+    np.testing.assert_array_equal(pixels[:, half + 3 :], 60)
+    alpha = np.repeat((np.arange(WIDTH) < half)[None].astype(np.float32), HEIGHT, axis=0)
+    red = alpha[..., None] * [1.0, 0.0, 0.0]
+    expected = overlay_image(np.full((HEIGHT, WIDTH, 3), 60, np.uint8), red, alpha, 0.5)
+    np.testing.assert_array_equal(pixels, expected)
+    assert pixels[0, half - 1, 1] > 50
     # Not oftener than asked for.
     probe.set(overlay_rate_hz=4.0)
     probe.spin(0.3)

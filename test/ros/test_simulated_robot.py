@@ -26,7 +26,6 @@ from drrobot_ros.robot import RobotModel
 from drrobot_ros.ros import qos, tf
 from drrobot_ros.ros.conversions import camera_from_info, matrix_from_pose, stamp_to_ns
 from drrobot_ros.ros.images import image_to_depth, image_to_mask, image_to_rgb
-from drrobot_ros.ros.view import pose_that_sees
 
 ARM = Path(__file__).parents[2] / "models" / "six_axis_arm" / "six_axis_arm.urdf"
 RATE_HZ, BIAS = 15.0, 0.05
@@ -301,20 +300,3 @@ def test_sway_can_be_stopped_by_parameter_and_bad_start_is_said(start_node):
     )
     assert node.process.wait(timeout=40) == 2
     assert "error: start_positions has 1 numbers, 'six_axis_arm' has 6" in node.output()
-
-
-@pytest.mark.parametrize(("cx", "cy"), [(60, 70), (110, 40)])
-def test_view_sees_the_robot_whatever_the_principal_point(model, cx, cy):
-    from drrobot_ros.geometry.camera import PinholeCamera
-
-    camera = PinholeCamera(np.array([[150.0, 0, cx], [0, 150, cy], [0, 0, 1]]), 160, 120)
-    q = model.random_configuration(1, 3)[0]
-    T = (
-        np.linalg.inv(pose_that_sees(model, q.numpy(), camera))
-        @ model.forward_kinematics(q).numpy()
-    )
-    for visual in model.visuals:
-        link = T[visual.link]
-        points = visual.vertices @ link[:3, :3].T + link[:3, 3]
-        pixels = camera.project(torch.as_tensor(points)).numpy()
-        assert (pixels > [15.9, 11.9]).all() and (pixels < [144.1, 108.1]).all()

@@ -12,18 +12,18 @@ from std_msgs.msg import Header, String
 
 from drrobot_ros.errors import InputError
 from drrobot_ros.geometry.camera import PinholeCamera
+from drrobot_ros.rendering.viewpoint import pose_that_sees
 from drrobot_ros.ros import qos, tf
 from drrobot_ros.ros.conversions import matrix_from_numbers
 from drrobot_ros.ros.diagnostics import OK, Diagnostics
 from drrobot_ros.ros.joints import JointNames
-from drrobot_ros.ros.motion import Arm, Sway, home_of
+from drrobot_ros.ros.motion import Arm, Sway
 from drrobot_ros.ros.parameters import Parameters, warn_of_unknown
 from drrobot_ros.ros.robots import load_model
 from drrobot_ros.ros.runner import run
 from drrobot_ros.ros.settings import SimulatedRobotSettings
 from drrobot_ros.ros.simulated_camera import SimulatedCamera
 from drrobot_ros.ros.trajectory_action import TrajectoryInterface
-from drrobot_ros.ros.view import pose_that_sees
 from drrobot_ros.simulation.config import EncoderConfig, SceneConfig
 from drrobot_ros.simulation.robot import SimulatedRobot
 
@@ -75,7 +75,7 @@ class SimulatedRobotNode(Node):
     def _start_of(model: Any, settings: SimulatedRobotSettings) -> Any:
         given = np.array(settings.start_positions)
         if not len(given):
-            return home_of(model)
+            return model.home().numpy()
         if len(given) != model.nq:
             raise InputError(
                 f"start_positions has {len(given)} numbers, {model.name!r} has {model.nq}: "

@@ -98,6 +98,7 @@ setup(
         "pycollada",
         "pyyaml",
         "rosbags",
+        "ruckig",
         "scipy",
         "torch>=2.4",
         "tqdm",

@@ -1,0 +1,1 @@
+"""From a wish to a safe motion of the arm: objectives, optimizers, limits and collisions."""

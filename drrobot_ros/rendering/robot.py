@@ -57,6 +57,9 @@ def render_robot(
         backend: of ``rasterize``.
         rasterize_mode: of ``rasterize``.
 
+    Gaussians that say so (``inset_px``) are drawn that much further inside the contour, which
+    their tails would else push outward; those with ``seen_colors`` show what this camera sees.
+
     Returns:
         Colours [H, W, 3], alpha [H, W], and expected depth [H, W] in m, 0 where nothing is seen.
         Gradients flow to q and T_base_camera if they are tensors, to the Gaussians and to the
@@ -77,14 +80,17 @@ def render_robot(
     T_base_link = model.forward_kinematics(q)
     if list(gaussians.link_names) != list(model.link_names):
         T_base_link = T_base_link[_link_rows(gaussians.link_names, model.link_names)]
-    means, quats = gaussians.pose(T_base_link.to(like.dtype))
+    T_base_link, T = T_base_link.to(like.dtype), T.to(like.dtype)
+    means, quats = gaussians.pose(T_base_link)
+    means = _inset(means, gaussians, T_base_link, T, camera)
+    seen = getattr(gaussians, "seen_colors", None)
     image, alpha, _ = rasterize(
         means,
         quats,
         gaussians.scales,
         gaussians.opacities,
-        gaussians.colors,
-        se3.inverse(T).to(like.dtype)[None],
+        gaussians.colors if seen is None else seen(T_base_link, T),
+        se3.inverse(T)[None],
         torch.as_tensor(camera.K.copy(), dtype=like.dtype, device=like.device)[None],
         camera.width,
         camera.height,
@@ -100,6 +106,24 @@ def render_robot(
             )
         rgb = rgb + (1 - alpha[..., None]) * background.to(rgb)
     return rgb, alpha, depth
+
+
+def _inset(
+    means: torch.Tensor,
+    gaussians: Any,
+    T_base_link: torch.Tensor,
+    T_base_camera: torch.Tensor,
+    camera: PinholeCamera,
+) -> torch.Tensor:
+    """Return the centres moved inward along their normals by ``inset_px`` on the image."""
+    inset_px = float(getattr(gaussians, "inset_px", 0.0))
+    if inset_px == 0.0:
+        return means
+    turn = T_base_link.index_select(0, gaussians.link_index)[:, :3, :3]
+    normals = (turn @ gaussians.normals[:, :, None])[..., 0]
+    depth = (means - T_base_camera[:3, 3]) @ T_base_camera[:3, 2]
+    focal = 0.5 * (camera.fx + camera.fy)
+    return means - normals * (inset_px / focal * depth.clamp(min=0))[:, None]
 
 
 def _link_rows(wanted: Sequence[str], names: Sequence[str]) -> list[int]:

@@ -1,17 +1,22 @@
 """Files of Gaussians: NumPy ``.npz`` without pickled objects, with a format and a version."""
 
+import json
 import os
 import zipfile
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from drrobot_ros.errors import InputError
-from drrobot_ros.splats.gaussians import GaussianRobot
+from drrobot_ros.splats.gaussians import UNTRAINED_INSET_PX, GaussianRobot
 
 FORMAT = "drrobot_gaussians"
-VERSION = 1
+VERSION = 2  # 1 had no light, harmonics, inset or modules, and still loads
+_MAX_BYTES = 2_000_000_000  # unpacked; a damaged or hostile header may ask for more
 _ARRAYS = ("means", "quats", "scales", "opacities", "colors", "normals")
 
 
@@ -38,6 +43,15 @@ def save(gaussians: GaussianRobot, path: str | Path) -> None:
     content["link_index"] = gaussians.link_index.cpu().numpy().astype(np.int32)
     content["link_names"] = np.array(gaussians.link_names, dtype=np.str_)
     content["robot_name"] = np.array(gaussians.robot_name, dtype=np.str_)
+    for name in ("sh", "light"):
+        tensor = getattr(gaussians, name)
+        if tensor is not None:
+            content[name] = tensor.detach().cpu().numpy().astype(np.float32)
+    content["inset_px"] = np.array(gaussians.inset_px, dtype=np.float64)
+    content["about"] = np.array(json.dumps(dict(gaussians.about)), dtype=np.str_)
+    for part, tensors in gaussians.modules.items():
+        for name, tensor in tensors.items():
+            content[f"modules/{part}/{name}"] = tensor.detach().cpu().numpy()
     content["format"] = np.array(FORMAT)
     content["version"] = np.array(VERSION)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,24 +72,21 @@ def load(path: str | Path) -> GaussianRobot:
     path = Path(path)
     if not path.is_file():
         raise SplatFileError(f"no file of Gaussians at {str(path)!r}")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            content = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise SplatFileError(f"{str(path)!r} is not a file of Gaussians: {error}") from error
+    content = read_arrays(path, "file of Gaussians")
     if str(content.get("format")) != FORMAT or "version" not in content:
         raise SplatFileError(f"{str(path)!r} is not a file of Gaussians (format {FORMAT!r})")
     version = str(content["version"])
-    if version != str(VERSION):
+    if version not in [str(v + 1) for v in range(VERSION)]:
         raise SplatFileError(
-            f"{str(path)!r} has version {version}; this program reads version {VERSION}"
+            f"{str(path)!r} has version {version}; this program reads versions 1 to {VERSION}"
         )
     needed = (*_ARRAYS, "link_index", "link_names", "robot_name")
     missing = [name for name in needed if name not in content]
     if missing:
         raise SplatFileError(f"{str(path)!r} lacks {', '.join(missing)}")
     try:
-        tensors = {n: torch.from_numpy(content[n].astype(np.float32)) for n in _ARRAYS}
+        names = [*_ARRAYS, *(n for n in ("sh", "light") if n in content)]
+        tensors = {n: torch.from_numpy(content[n].astype(np.float32)) for n in names}
         index = content["link_index"]
         if index.dtype.kind not in "iu" or content["link_names"].ndim != 1:
             raise InputError("link_index must be whole numbers and link_names a list")
@@ -84,6 +95,54 @@ def load(path: str | Path) -> GaussianRobot:
             link_index=torch.from_numpy(index.astype(np.int64)),
             link_names=tuple(str(n) for n in content["link_names"]),
             robot_name=str(content["robot_name"]),
+            inset_px=float(content.get("inset_px", UNTRAINED_INSET_PX)),
+            modules=_modules(content),
+            about=_about(content),
         )
     except (InputError, ValueError, TypeError) as error:
         raise SplatFileError(f"{str(path)!r}: {error}") from error
+
+
+def read_arrays(path: Path, kind: str) -> dict[str, np.ndarray]:
+    """Return the arrays of an ``.npz`` file; nothing in it is executed.
+
+    Args:
+        path: of the file.
+        kind: what it should be, for the message.
+
+    Raises:
+        SplatFileError: it is damaged, holds objects, or unpacks to more than 2 GB.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(item.file_size for item in archive.infolist())
+        if size > _MAX_BYTES:
+            raise SplatFileError(f"{str(path)!r} would unpack to {size} bytes: refused")
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        if isinstance(error, SplatFileError):
+            raise
+        raise SplatFileError(f"{str(path)!r} is not a {kind}: {error}") from error
+    except (zlib.error, NotImplementedError, RuntimeError, MemoryError) as error:
+        raise SplatFileError(f"{str(path)!r} is not a {kind}: {error}") from error
+
+
+def _modules(content: Mapping[str, np.ndarray]) -> dict[str, dict[str, torch.Tensor]]:
+    modules: dict[str, dict[str, torch.Tensor]] = {}
+    for key, array in content.items():
+        if key.startswith("modules/"):
+            _, part, name = key.split("/", 2)
+            if array.dtype.kind not in "fiub":
+                raise InputError(f"{key} must be numbers")
+            modules.setdefault(part, {})[name] = torch.from_numpy(array)
+    return modules
+
+
+def _about(content: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    if "about" not in content:
+        return {}
+    about = json.loads(str(content["about"]))
+    if not isinstance(about, dict):
+        raise InputError("about must be a JSON object")
+    return about

@@ -1,6 +1,8 @@
 """GaussianRobot: a robot's surface as 3D Gaussians that move with its links."""
 
 import dataclasses
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,19 @@ from torch import Tensor
 from drrobot_ros.errors import InputError
 from drrobot_ros.geometry import so3
 from drrobot_ros.robot.model import RobotModel
-from drrobot_ros.splats.cells import divide
+from drrobot_ros.splats import harmonics, lighting
+from drrobot_ros.splats.appearance import seen_colors
+from drrobot_ros.splats.cells import divide, sums_by_cell
 from drrobot_ros.splats.moments import Moments, moments_of, shapes_of
 from drrobot_ros.splats.sampling import SurfaceConfig, sample_cells
 
 # Large Gaussians reach farther beyond edges and round outlines; measured to undo it.
 _COARSE_COVERAGE = 0.9  # of the fine ones'
 _COARSE_INSET = 0.07  # of the growth in spacing
+
+#: How far Gaussians laid on meshes reach beyond the contour on an image, px: the rasterizer's own
+#: blur and their tails. Trained ones have learned to stop at it.
+UNTRAINED_INSET_PX = 0.6
 
 _SHAPES = {
     "means": (3,),
@@ -45,6 +53,12 @@ class GaussianRobot:
         link_index: [N] int64, into `link_names`.
         link_names: the links of the robot, as `RobotModel.link_names`.
         robot_name: of the robot.
+        sh: [N, 8, 3] harmonics of degrees 1 and 2 of the direction of view in link coordinates,
+            added to the colour (with `colors`: 27 coefficients), or None.
+        light: [lighting.SIZE] the light that `colors` were trained in, or None.
+        inset_px: splats have to move inward along their normals by this much on the image, px.
+        modules: tensors of further parts of a trained model, by part and name.
+        about: how it was made (JSON values): command, scores, times.
 
     Raises:
         InputError: a wrong shape, a number that is not finite or out of range.
@@ -59,6 +73,11 @@ class GaussianRobot:
     link_index: Tensor
     link_names: tuple[str, ...]
     robot_name: str = ""
+    sh: Tensor | None = None
+    light: Tensor | None = None
+    inset_px: float = UNTRAINED_INSET_PX
+    modules: Mapping[str, Mapping[str, Tensor]] = dataclasses.field(default_factory=dict)
+    about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "link_names", tuple(self.link_names))
@@ -86,6 +105,20 @@ class GaussianRobot:
             length = getattr(self, name).detach().norm(dim=1)
             if float((length - 1).abs().max()) > 1e-3:
                 raise InputError(f"{name} must be of unit length")
+        self._check_appearance(n)
+
+    def _check_appearance(self, n: int) -> None:
+        wanted = {"sh": (n, harmonics.BEYOND_CONSTANT, 3), "light": (lighting.SIZE,)}
+        for name, shape in wanted.items():
+            tensor = getattr(self, name)
+            if tensor is None:
+                continue
+            if tuple(tensor.shape) != shape or not tensor.is_floating_point():
+                raise InputError(f"{name} must be real numbers {list(shape)}")
+            if not bool(torch.isfinite(tensor).all()):
+                raise InputError(f"{name} must be finite")
+        if not (math.isfinite(self.inset_px) and 0 <= self.inset_px <= 10):
+            raise InputError(f"inset_px must be from 0 to 10 px, got {self.inset_px!r}")
 
     def __len__(self) -> int:
         return len(self.means)
@@ -159,11 +192,20 @@ class GaussianRobot:
         )
         spacing = float(np.sqrt(cells.area.sum() / count))
         features = cells.features(spacing, config.normal_weight, config.color_weight)
-        merged = cells.merged(divide(features, cells.area, cells.link, count), count)
+        cell = divide(features, cells.area, cells.link, count)
+        merged = cells.merged(cell, count)
         growth = spacing - float(np.sqrt(cells.area.sum() / len(self)))
         merged = merged.inset(_COARSE_INSET * growth)
         coarse = dataclasses.replace(config, coverage=_COARSE_COVERAGE * config.coverage)
-        return self._from_cells(merged, coarse, self.link_names, self.robot_name)
+        result = self._from_cells(merged, coarse, self.link_names, self.robot_name)
+        sh = self.sh
+        if sh is not None:
+            share = cells.area / np.bincount(cell, cells.area, count)[cell]
+            sh = _tensor(sums_by_cell(cell, _array(sh) * share[:, None, None], count))
+        light = None if self.light is None else self.light.detach().cpu().float()
+        return dataclasses.replace(
+            result, sh=sh, light=light, inset_px=self.inset_px, about=self.about
+        )
 
     def pose(self, T_base_link: Tensor) -> tuple[Tensor, Tensor]:
         """Return centres [..., N, 3] (m) and rotations [..., N, 4] (wxyz) in the base frame.
@@ -183,6 +225,25 @@ class GaussianRobot:
         turn = so3.matrix_to_quat(T_base_link[..., :3, :3])
         quats = so3.quat_multiply(turn.index_select(-2, self.link_index), self.quats)
         return means, quats
+
+    def seen_colors(self, T_base_link: Tensor, T_base_camera: Tensor) -> Tensor:
+        """Return the colours [..., N, 3] that a camera sees, 0 to 1; `colors` if untrained.
+
+        Args:
+            T_base_link: [..., L, 4, 4] as for `pose`.
+            T_base_camera: [..., 4, 4] camera pose; only its position matters.
+
+        Gradients flow to both and to the Gaussians.
+        """
+        if self.sh is None and self.light is None:
+            return self.colors.expand(*T_base_link.shape[:-3], *self.colors.shape)
+        T = T_base_link.index_select(-3, self.link_index).to(self.means)
+        turn = T[..., :3, :3]
+        means = (turn @ self.means[:, :, None])[..., 0] + T[..., :3, 3]
+        eye = T_base_camera.to(self.means)[..., None, :3, 3]
+        views = torch.nn.functional.normalize(means - eye, dim=-1)
+        normals = (turn @ self.normals[:, :, None])[..., 0]
+        return seen_colors(self.colors, self.sh, self.light, normals, views, turn)
 
     def check_matches(self, model: RobotModel) -> None:
         """Check that these Gaussians belong to the links of a model.
@@ -209,6 +270,9 @@ class GaussianRobot:
     def to(self, target: Any) -> "GaussianRobot":
         """Return the same Gaussians with another dtype or on another device."""
         moved = {name: getattr(self, name).to(target) for name in _SHAPES}
+        for name in ("sh", "light"):
+            tensor = getattr(self, name)
+            moved[name] = None if tensor is None else tensor.to(target)
         index = self.link_index.to(moved["means"].device)
         return dataclasses.replace(self, **moved, link_index=index)
 

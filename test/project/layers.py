@@ -16,14 +16,15 @@ ALLOWED = {
     "splats": {"geometry", "robot"},
     "rendering": _BELOW_RENDERING,
     "estimation": _BELOW_METHODS,
+    "recordings": _BELOW_METHODS | {"estimation"},
     "identification": {"geometry", "robot"},
     "control": _BELOW_METHODS,
     "scene": _BELOW_METHODS,
-    "training": _BELOW_METHODS,
+    "training": _BELOW_METHODS | {"simulation"},  # renders what it trains on
     "simulation": _BELOW_RENDERING,
-    "ros": _BELOW_METHODS | _METHODS | {"simulation", "demo"},
+    "ros": _BELOW_METHODS | _METHODS | {"recordings", "simulation", "demo"},
     "cli": {"commands"},
-    "commands": _BELOW_METHODS | _METHODS | {"simulation", "demo"},
+    "commands": _BELOW_METHODS | _METHODS | {"recordings", "simulation", "demo"},
     "demo": _BELOW_METHODS | _METHODS | {"simulation"},  # starts nodes as processes
 }
 ROS_PACKAGES = {

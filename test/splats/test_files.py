@@ -68,7 +68,7 @@ def test_missing_and_foreign_files(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": np.array(2)}, "version 2; this program reads version 1"),
+        ({"version": np.array(3)}, "version 3; this program reads versions 1 to 2"),
         ({"means": None}, "lacks means"),
         ({"means": np.full((6, 3), np.nan, np.float32)}, "means must be finite"),
         ({"quats": np.ones((6, 4), np.float32)}, "unit length"),

@@ -5,7 +5,7 @@ SHELL := /bin/bash
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint format bench clean
+.PHONY: help setup demo test test-fast lint format bench roboreg clean
 
 help:
 	@echo "make demo        a simulated arm and camera, and the estimator finding both from images"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-fast   the tests without nodes and without slow ones"
 	@echo "make lint        formatting, lint and types"
 	@echo "make bench NAME=rasterize   one benchmark of benchmarks/ (QUICK=1: under a minute)"
+	@echo "make roboreg     an environment of its own for the peer that the benchmark photos runs"
 	@echo "make setup       only build the environment in .venv"
 	@echo "make clean       remove build outputs (not .venv)"
 
@@ -40,6 +41,9 @@ format: setup
 bench: setup
 	@test -f "benchmarks/$(NAME).py" || { echo "unknown benchmark '$(NAME)'; make bench NAME=<one of: $(patsubst benchmarks/%.py,%,$(filter-out %/common.py %/__init__.py,$(wildcard benchmarks/*.py)))>"; exit 2; }
 	@$(BIN)/python benchmarks/$(NAME).py $(ARGS)
+
+roboreg:
+	@PYTHON="$(PYTHON)" benchmarks/photos_roboreg/set_up.sh
 
 clean:
 	rm -rf build install log demo benchmarks/out *.egg-info .pytest_cache .ruff_cache drrobot_ros/native/lib

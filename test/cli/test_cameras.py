@@ -5,10 +5,12 @@ import argparse
 import numpy as np
 import pytest
 
-from drrobot_ros.commands.cameras import Lens, lens_from, read_camera_info
+from drrobot_ros.commands.cameras import lens_from
 from drrobot_ros.errors import InputError
 from drrobot_ros.geometry.camera import PinholeCamera
+from drrobot_ros.geometry.lens import Lens
 from drrobot_ros.geometry.pose_numbers import numbers_from_pose, pose_from_numbers
+from drrobot_ros.recordings.camera_info import read_camera_info
 
 CALIBRATION = """
 image_width: 64

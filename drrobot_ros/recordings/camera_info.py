@@ -1,0 +1,91 @@
+"""Camera calibration files: that of ROS's camera_calibration, or a printed CameraInfo message."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drrobot_ros.errors import InputError
+from drrobot_ros.geometry.lens import PLUMB_BOB, Lens, lens_from_ros
+
+
+def read_camera_info(path: str | Path, *, rectified: bool = False) -> Lens:
+    """Return the lens of a calibration file.
+
+    Read are what camera_calibration writes (image_width, camera_matrix: data, ...) and what
+    `ros2 topic echo --once` prints (width, k, d, p).
+
+    Args:
+        path: of the yaml file.
+        rectified: whether it is wanted for rectified images, to which P belongs.
+
+    Raises:
+        InputError: it cannot be read; the message names what is missing.
+    """
+    import yaml
+
+    try:
+        documents = [d for d in yaml.safe_load_all(Path(path).read_text()) if d is not None]
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"cannot read {path}: {error}") from error
+    values = documents[0] if documents else None
+    try:
+        return lens_from_mapping(values, rectified=rectified)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path} is no camera calibration: it needs image_width, image_height and "
+            f"camera_matrix: data, or width, height and k; {error} is missing"
+        ) from error
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def lens_from_mapping(values: Any, *, rectified: bool = False) -> Lens:
+    """Return the lens of the contents of a calibration file; errors are Python's own."""
+    if isinstance(values, Mapping) and "k" in {str(key).lower() for key in values}:
+        return lens_from_message({str(key).lower(): v for key, v in values.items()}, rectified)
+    size = int(values["image_width"]), int(values["image_height"])
+    K = np.array(values["camera_matrix"]["data"], np.float64).reshape(3, 3)
+    distortion = values.get("distortion_coefficients", {}).get("data", [])
+    model = values.get("distortion_model", PLUMB_BOB)
+    P = np.array(values.get("projection_matrix", {}).get("data", []), np.float64)
+    return _lens(K, P, size, distortion, model, rectified)
+
+
+def lens_from_message(values: Mapping[str, Any], rectified: bool = False) -> Lens:
+    """Return the lens of the fields of a CameraInfo; binning and region of interest applied."""
+    K = np.array(values["k"], np.float64).reshape(3, 3)
+    size = int(values["width"]), int(values["height"])
+    P = np.array(values.get("p", []), np.float64)
+    roi = values.get("roi") or {}
+    x, y = int(roi.get("x_offset", 0)), int(roi.get("y_offset", 0))
+    if int(roi.get("width", 0)) and int(roi.get("height", 0)):
+        size = int(roi["width"]), int(roi["height"])
+    bins = max(1, int(values.get("binning_x", 0))), max(1, int(values.get("binning_y", 0)))
+    model = str(values.get("distortion_model", PLUMB_BOB))
+    distortion = [float(d) for d in values.get("d", [])]
+    lens = _lens(K, P, size, distortion, model, rectified, (x, y))
+    if bins == (1, 1):
+        return lens
+    camera = lens.camera.resized(size[0] // bins[0], size[1] // bins[1])
+    return Lens(camera, lens.distortion, lens.model)
+
+
+def _lens(
+    K: Any,
+    P: Any,
+    size: tuple[int, int],
+    distortion: Any,
+    model: str,
+    rectified: bool,
+    shift: tuple[int, int] = (0, 0),
+) -> Lens:
+    """Choose K with distortion, or P without."""
+    if rectified:
+        distortion = ()
+        if P.size == 12 and P.reshape(3, 4)[0, 0] != 0:
+            K = P.reshape(3, 4)[:, :3]
+    K = np.array(K, np.float64)
+    K[:2, 2] -= shift
+    return lens_from_ros(K, *size, distortion, model)

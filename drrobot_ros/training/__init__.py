@@ -1,0 +1,1 @@
+"""Training of a robot's self-model: dataset, losses, trainer, evaluation."""

@@ -2,13 +2,12 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
 from drrobot_ros.errors import InputError
-from drrobot_ros.simulation import SceneConfig, SimulatedRobot
 from drrobot_ros.splats.files import SplatFileError, read_arrays
 from drrobot_ros.training.dataset import INDEX, DatasetConfig, RobotDataset, shard_path
 from drrobot_ros.training.dataset_files import (
@@ -19,6 +18,9 @@ from drrobot_ros.training.dataset_files import (
     write_index,
 )
 from drrobot_ros.training.dataset_plan import digest, make_plan
+
+if TYPE_CHECKING:  # MuJoCo is imported when something is rendered
+    from drrobot_ros.simulation import SceneConfig, SimulatedRobot
 
 _MARGIN_PX = 6  # beside the robot, for what a Gaussian's tail paints
 
@@ -40,6 +42,8 @@ def render_dataset(
         InputError: the folder holds a dataset of another robot or with other settings.
         ModelError: the robot has nothing to be seen.
     """
+    from drrobot_ros.simulation import SimulatedRobot
+
     config = config or DatasetConfig()
     folder = Path(folder)
     key = digest(model, config)
@@ -74,8 +78,10 @@ def render_dataset(
     return load_index(folder)
 
 
-def scene_of(config: DatasetConfig, shard: int) -> SceneConfig:
+def scene_of(config: DatasetConfig, shard: int) -> "SceneConfig":
     """Return the scene that a shard is rendered in."""
+    from drrobot_ros.simulation import SceneConfig
+
     common = {"shadows": config.shadows, "support": "floor", "samples": config.samples}
     if not config.randomize:
         return SceneConfig(background="plain", background_grey=1.0, **common)
@@ -109,7 +115,7 @@ def _plan(model: Any, folder: Path, config: DatasetConfig, key: str) -> dict[str
 
 
 def _render(
-    robot: SimulatedRobot, plan: dict[str, np.ndarray], row: int, config: DatasetConfig
+    robot: "SimulatedRobot", plan: dict[str, np.ndarray], row: int, config: DatasetConfig
 ) -> dict[str, Any]:
     q = plan["q"][plan["pose_index"][row]]
     frame = robot.render(q, T_base_camera=plan["T_base_camera"][row])

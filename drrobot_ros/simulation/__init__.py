@@ -5,6 +5,7 @@ chosen by ``MUJOCO_GL``, EGL if unset, which needs no display.
 """
 
 from drrobot_ros.simulation.config import EncoderConfig, SceneConfig
+from drrobot_ros.simulation.exposure import ExposureConfig, expose
 from drrobot_ros.simulation.motion import (
     CollisionCheck,
     Encoders,
@@ -19,11 +20,13 @@ __all__ = [
     "CollisionCheck",
     "EncoderConfig",
     "Encoders",
+    "ExposureConfig",
     "Frame",
     "RenderedVideo",
     "SceneConfig",
     "SimulatedRobot",
     "SinusoidMotion",
     "TrajectoryFollower",
+    "expose",
     "sinusoid_motion",
 ]

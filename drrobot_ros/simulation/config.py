@@ -35,6 +35,7 @@ class SceneConfig:
         0, "boxes that float between the camera and the robot", minimum=0, maximum=10
     )
     second_robot: bool = setting(False, "another robot of the same kind stands beside it")
+    person: bool = setting(False, "somebody stands in the room, and can be moved")
     noise: float = setting(
         0.0, "standard deviation of a pixel's colours, of 1", minimum=0.0, maximum=1.0
     )

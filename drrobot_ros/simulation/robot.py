@@ -14,7 +14,7 @@ from drrobot_ros.robot.model import RobotModel
 from drrobot_ros.simulation.bodies import add_robot
 from drrobot_ros.simulation.config import SceneConfig
 from drrobot_ros.simulation.renderer import Depth, Mask, Renderer, Rgb
-from drrobot_ros.simulation.room import add_occluders, add_surroundings
+from drrobot_ros.simulation.room import TABLE_HEIGHT_M, add_occluders, add_person, add_surroundings
 
 _SECOND_AT_M = (0.0, 0.95, 0.0)
 
@@ -76,11 +76,14 @@ class SimulatedRobot:
         self._place(model.neutral())
         spec = mujoco.MjSpec()
         spec.compiler.degree = True
-        add_surroundings(spec, self.scene, self._bottom())
+        bottom_m = self._bottom()
+        self._floor_m = bottom_m - (TABLE_HEIGHT_M if self.scene.support == "table" else 0.0)
+        add_surroundings(spec, self.scene, bottom_m)
         names = ["robot", "second"] if self.scene.second_robot else ["robot"]
         for name in names:
             add_robot(spec, model, name, self.scene)
         occluders = add_occluders(spec, self.scene)
+        person = add_person(spec, self.scene)
         try:
             self._scene_model = spec.compile()
         except (ValueError, mujoco.FatalError) as error:
@@ -89,9 +92,17 @@ class SimulatedRobot:
         self._data = mujoco.MjData(m)
         self._mocap = {n: self._mocap_ids(n) for n in names}
         self._occluders = [int(m.body_mocapid[m.body(n).id]) for n in occluders]
+        self._person = -1 if person is None else int(m.body_mocapid[m.body(person).id])
+        self._lights = (
+            m.vis.headlight.ambient.copy(),
+            m.vis.headlight.diffuse.copy(),
+            m.light_diffuse.copy(),
+        )
         own = {m.body(f"robot/{model.link_names[link]}").id for link in self._links}
         self._is_robot = np.append(np.isin(m.geom_bodyid, list(own)), False)  # last: no geom
         self._scatter_occluders()
+        if person is not None:
+            self.set_person(np.array([-1.2, 0.0]), 0.0)
         mujoco.mj_kinematics(m, self._data)
         mujoco.mj_camlight(m, self._data)
         self._renderer = Renderer(m, camera, samples=self.scene.samples)
@@ -157,6 +168,32 @@ class SimulatedRobot:
         T = self.model.T_world_base @ _transform(T_base_box)
         self._data.mocap_pos[self._occluders[index]] = T[:3, 3]
         mujoco.mju_mat2Quat(self._data.mocap_quat[self._occluders[index]], T[:3, :3].ravel())
+
+    def set_person(self, xy_m: NDArray[np.floating], heading_rad: float) -> None:
+        """Stand the person on the floor, at a place [2] of the base frame, facing a heading.
+
+        Raises:
+            InputError: nobody is in the scene (`SceneConfig.person`).
+        """
+        if self._person < 0:
+            raise InputError("nobody is in the scene; make it with SceneConfig(person=True)")
+        T = np.eye(4)
+        T[:2, 3] = np.asarray(xy_m, np.float64)
+        c, s = np.cos(heading_rad), np.sin(heading_rad)
+        T[:2, :2] = [[c, -s], [s, c]]
+        T = self.model.T_world_base @ T
+        self._data.mocap_pos[self._person] = [T[0, 3], T[1, 3], self._floor_m]
+        mujoco.mju_mat2Quat(self._data.mocap_quat[self._person], T[:3, :3].ravel())
+
+    def set_light(self, factor: float | NDArray[np.floating]) -> None:
+        """Dim or brighten all lights by a factor, or by one per colour [3], against the scene's."""
+        m, level = self._scene_model, np.broadcast_to(np.asarray(factor, np.float64), 3)
+        if not np.isfinite(level).all() or (level < 0).any():
+            raise InputError(f"a light's factor must be finite and not negative, got {factor}")
+        ambient, diffuse, lamps = self._lights
+        m.vis.headlight.ambient[:] = ambient * level
+        m.vis.headlight.diffuse[:] = diffuse * level
+        m.light_diffuse[:] = lamps * level
 
     def _check(self, q: Any) -> NDArray[np.float64]:
         array = np.array(

@@ -12,7 +12,9 @@ from drrobot_ros.simulation.config import SceneConfig
 _BOX = mujoco.mjtGeom.mjGEOM_BOX
 _CYLINDER = mujoco.mjtGeom.mjGEOM_CYLINDER
 _SPHERE = mujoco.mjtGeom.mjGEOM_SPHERE
-_TABLE_HEIGHT_M = 0.74
+_CAPSULE = mujoco.mjtGeom.mjGEOM_CAPSULE
+_ELLIPSOID = mujoco.mjtGeom.mjGEOM_ELLIPSOID
+TABLE_HEIGHT_M = 0.74
 _ROOM_M = 3.2  # from the middle to a wall
 _BRIGHT = ((0.86, 0.33, 0.24), (0.17, 0.45, 0.62), (0.95, 0.72, 0.25), (0.32, 0.58, 0.38))
 
@@ -27,13 +29,14 @@ def add_surroundings(spec: Any, config: SceneConfig, bottom_m: float) -> None:
         type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
         builtin=mujoco.mjtBuiltin.mjBUILTIN_FLAT,
         rgb1=[grey] * 3,
+        rgb2=[grey] * 3,  # the face below
         width=16,
         height=16,
     )
     if config.background == "plain":
         return
     on_table = config.support == "table"
-    _add_room(spec, rng, bottom_m - (_TABLE_HEIGHT_M if on_table else 0))
+    _add_room(spec, rng, bottom_m - (TABLE_HEIGHT_M if on_table else 0))
     if on_table:
         _add_table(spec, rng, bottom_m)
     if config.background == "clutter":
@@ -51,6 +54,22 @@ def add_occluders(spec: Any, config: SceneConfig) -> list[str]:
         _add(body, _BOX, size, (0, 0, 0), _BRIGHT[i % len(_BRIGHT)])
         names.append(name)
     return names
+
+
+def add_person(spec: Any, config: SceneConfig) -> str | None:
+    """Add somebody whose feet are at the origin of a mocap body, facing x; return its name."""
+    if not config.person:
+        return None
+    body = spec.worldbody.add_body(name="person", mocap=True)
+    shirt, trousers, skin = (0.20, 0.28, 0.36), (0.16, 0.16, 0.18), (0.80, 0.62, 0.52)
+    for side in (-1, 1):
+        _add(body, _CAPSULE, (0.075, 0.37, 0), (0, side * 0.1, 0.44), trousers)
+        # Arms hang a little forward.
+        _add(body, _CAPSULE, (0.045, 0.30, 0), (0.06, side * 0.25, 1.1), shirt, quat=(1, 0, 0.1, 0))
+        _add(body, _SPHERE, (0.05, 0, 0), (0.12, side * 0.25, 0.76), skin)
+    _add(body, _ELLIPSOID, (0.13, 0.21, 0.34), (0, 0, 1.15), shirt)
+    _add(body, _ELLIPSOID, (0.095, 0.08, 0.125), (0.02, 0, 1.62), skin)
+    return "person"
 
 
 def _add_lights(spec: Any, config: SceneConfig, bottom_m: float) -> None:
@@ -114,7 +133,7 @@ def _add_table(spec: Any, rng: np.random.Generator, top_m: float) -> None:
     _add(world, _BOX, (0.75, 0.60, 0.02), (0.15, 0, top_m - 0.0205), material="wood")
     for x in (-0.54, 0.84):
         for y in (-0.54, 0.54):
-            half = (_TABLE_HEIGHT_M - 0.04) / 2
+            half = (TABLE_HEIGHT_M - 0.04) / 2
             place = (x, y, top_m - 0.04 - half)
             _add(world, _BOX, (0.03, 0.03, half), place, (0.25, 0.27, 0.29))
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,8 @@ class Observation:
         depth_m: depth along the optical axis [H,W] m, 0 or NaN where unknown, or None.
         mask: [H,W], true (or a probability 0..1) where the robot is seen, or None.
         ignore_mask: [H,W], true where the image is to be ignored, or None.
+        camera_name: which of several cameras took it; None: the only or first one.
+        joint_velocities: of the joints at this moment [nv], rad/s or m/s, or None.
 
     Raises:
         InputError: a plane of the wrong type or size.
@@ -43,6 +46,8 @@ class Observation:
     depth_m: NDArray[np.float32] | None = None
     mask: NDArray | None = None
     ignore_mask: NDArray | None = None
+    camera_name: str | None = None
+    joint_velocities: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         size = (self.camera.height, self.camera.width)
@@ -60,14 +65,33 @@ class Observation:
 
 
 @dataclasses.dataclass(frozen=True)
+class CameraEstimate:
+    """What the tracker believes of one camera after an image of it.
+
+    Attributes:
+        T: pose [4,4] in the base, or in the link that carries the camera.
+        T_base_camera: pose in the base [4,4].
+        covariance: of its twist (v, w) [6,6] in the camera's frame, m and rad; 0 if fixed.
+        agreement: how far silhouette and image agree near the contour, 0..1.
+        visible: pixels of the finest level the robot covers.
+    """
+
+    T: NDArray[np.float64]
+    T_base_camera: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    agreement: float
+    visible: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Estimate:
-    """What the tracker believes after an image.
+    """What the tracker believes after an image, or after one from each of some cameras.
 
     Attributes:
         stamp_s: of the image, s.
         q: joint positions [nq], rad or m.
-        T_base_camera: camera pose [4,4].
-        covariance: of the free joint velocities, then the camera twist (v, w) [p,p].
+        T_base_camera: pose of the (first) camera [4,4].
+        covariance: of the free joint velocities, then the cameras' twists (v, w) [p,p].
         q_std: standard deviation per velocity coordinate [nv]; 0 where held fixed.
         camera_covariance: of the camera twist [6,6] in the camera's frame, m and rad; 0 if fixed.
         residual: mean absolute colour error inside the robot, 0..1.
@@ -77,6 +101,7 @@ class Estimate:
         stop_reason: why the solver stopped.
         state: how far to believe it.
         solve_time_s: time the tracker took, s.
+        cameras: each camera that took an image, by name.
     """
 
     stamp_s: float
@@ -92,3 +117,4 @@ class Estimate:
     stop_reason: StopReason
     state: TrackingState
     solve_time_s: float
+    cameras: Mapping[str, CameraEstimate] = dataclasses.field(default_factory=dict)

@@ -1,6 +1,7 @@
 """Search of joint positions over rendered hypotheses: the cross-entropy method."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ def palette_of(colors: NDArray[np.floating], count: int = 3) -> FloatImage:
 
 
 def search_joints(
-    score: RegionScore,
+    score: Callable[[Vector, Matrix], Vector],
     coordinates: Coordinates,
     q: Vector,
     sigma: Vector,

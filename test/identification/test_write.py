@@ -14,8 +14,8 @@ from drrobot_ros.cli import main
 from drrobot_ros.errors import InputError, ModelError
 from drrobot_ros.identification import IdentificationConfig, identify, write_csv
 from drrobot_ros.identification.write import write_description
-from drrobot_ros.identification.xml_edit import XmlText
 from drrobot_ros.robot import RobotModel
+from drrobot_ros.robot.xml_edit import XmlText
 
 MJCF = """
 <mujoco model="rods">

@@ -97,6 +97,8 @@ def test_bad_cameras(arm, gaussians, pair):
     tracker.reset(Q, {"front": T_FRONT})
     with pytest.raises(InputError, match="'side' is unknown"):
         tracker.update(pair)
+    tracker.place("side", T_SIDE)
+    assert set(tracker.update(pair).cameras) == {"front", "side"}
     with pytest.raises(InputError, match="one image per camera"):
         tracker.update([pair[0], pair[0]])
     with pytest.raises(InputError, match="rear"):

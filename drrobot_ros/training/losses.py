@@ -19,7 +19,7 @@ class LossConfig:
     """Weights of the terms; each is a mean over the pixels around the robot."""
 
     l1: float = setting(1.0, "absolute differences of colour", minimum=0.0)
-    l2: float = setting(10.0, "squared differences of colour: what PSNR measures", minimum=0.0)
+    l2: float = setting(0.0, "squared differences of colour", minimum=0.0)
     ssim: float = setting(0.0, "1 - SSIM, half of it; a step takes a third longer", minimum=0.0)
     mask: float = setting(0.3, "absolute differences of the silhouette", minimum=0.0)
     depth: float = setting(0.0, "absolute differences of depth, of the distance", minimum=0.0)

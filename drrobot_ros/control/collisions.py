@@ -126,7 +126,7 @@ class CollisionChecker:
             self._row_of_body[self._m.body(f"link/{self.model.link_names[row]}").id] = row
 
     @cached_property
-    def _moves(self) -> NDArray[np.bool_]:
+    def moves(self) -> NDArray[np.bool_]:
         """Whether each link can move against the base [L]."""
         tree = self.model.tree
         moves = np.zeros(len(tree), bool)
@@ -179,6 +179,16 @@ class CollisionChecker:
                 break
         return touching or set(), near or set()
 
+    @property
+    def compared(self) -> NDArray[np.bool_]:
+        """Which pairs of links are compared [L,L]."""
+        n = len(self.model.link_names)
+        result = np.zeros((n, n), bool)
+        result[np.ix_(self._rows, self._rows)] = True
+        for a, b in self._ignored:
+            result[a, b] = result[b, a] = False
+        return result & ~np.eye(n, dtype=bool)
+
     def _place(self, q: Vector) -> None:
         import mujoco
 
@@ -202,7 +212,7 @@ class CollisionChecker:
                 row = int(self._row_of_body[self._m.geom_bodyid[g]])
                 ends.append(row if row >= 0 else -1 - int(g))
             a, b = min(ends), max(ends)
-            if a < 0 and not self._moves[b]:
+            if a < 0 and not self.moves[b]:
                 continue
             found.append(((a, b), float(distance)))
         return found
@@ -218,10 +228,19 @@ class CollisionChecker:
                 found = Nearness(distance, needed, first, second)
         return found
 
+    def near(self, q: Vector, within_m: float) -> NDArray[np.bool_]:
+        """Return which compared links are nearer to each other than `within_m` [L,L]."""
+        n = len(self.model.link_names)
+        result = np.zeros((n, n), bool)
+        for (a, b), distance in self._pairs(q):
+            if a >= 0 and distance < within_m:
+                result[a, b] = result[b, a] = True
+        return result
+
     def box(self, q: Vector) -> tuple[Vector, Vector]:
         """Return the corners [3] of a box in the base frame that holds the moving links at q."""
         self._place(q)
-        moving = self._moves[self._row_of_body[self._m.geom_bodyid]]
+        moving = self.moves[self._row_of_body[self._m.geom_bodyid]]
         moving &= self._m.geom_bodyid > 0
         low, high = np.full(3, np.inf), np.full(3, -np.inf)
         for g in np.flatnonzero(moving):
@@ -271,6 +290,15 @@ class Shape:
     quat: Vector
     vertices: NDArray[np.float64] | None = None
 
+    def outline(self) -> NDArray[np.float64]:
+        """Return points [P,3] in the body's frame whose convex hull is the shape."""
+        import mujoco
+
+        points = _outline(self.kind, self.size) if self.vertices is None else self.vertices
+        R = np.zeros(9)
+        mujoco.mju_quat2Mat(R, self.quat)
+        return points @ R.reshape(3, 3).T + self.pos
+
     def add_to(self, spec: Any, body: Any, name: str) -> None:
         """Add the shape to a body, seen from `SIGHT_M` away."""
         import mujoco
@@ -296,6 +324,24 @@ class Shape:
         mesh.uservert = self.vertices[hull.vertices].ravel()
         mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL
         body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, **common)
+
+
+def _outline(kind: Any, size: Vector) -> NDArray[np.float64]:
+    """Return points whose convex hull is one of MuJoCo's simple shapes."""
+    import mujoco
+
+    from drrobot_ros.robot import primitives
+
+    kinds = mujoco.mjtGeom
+    if kind == kinds.mjGEOM_BOX:
+        return primitives.box(size)[0]
+    if kind == kinds.mjGEOM_SPHERE:
+        return primitives.sphere(size[0])[0]
+    if kind == kinds.mjGEOM_ELLIPSOID:
+        return primitives.ellipsoid(size)[0]
+    if kind == kinds.mjGEOM_CYLINDER:
+        return primitives.cylinder(size[0], size[1])[0]
+    return primitives.capsule(size[0], size[1])[0]
 
 
 def link_shapes(model: RobotModel, row: int) -> list[Shape]:

@@ -73,6 +73,11 @@ class Lens:
         """Return a depth image or a mask [H,W] without distortion; values are never mixed."""
         return self._mapped(plane, nearest=True)
 
+    @cached_property
+    def valid(self) -> NDArray[np.bool_]:
+        """Which rectified pixels [H,W] the raw image shows; the others are black, 0 or false."""
+        return self.rectify_plane(np.ones((self.camera.height, self.camera.width), np.bool_))
+
     def _mapped(self, image: NDArray[Any], *, nearest: bool) -> NDArray[Any]:
         size = (self.camera.height, self.camera.width)
         if image.shape[:2] != size:

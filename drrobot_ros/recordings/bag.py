@@ -93,7 +93,6 @@ def read_bag(
         track.joint_names,
         len(index),
         read,
-        track,
         first.description,
         first.frame,
         first.transforms,
@@ -274,10 +273,11 @@ def _frames(
         stamp = row["image"]
         q = track.at(stamp, names)
         assert q is not None
-        speed = track.speed(stamp, names)
+        v = track.velocity(stamp, names)
         positions = dict(zip(names, q.tolist(), strict=True))
+        velocities = None if v is None else dict(zip(names, v.tolist(), strict=True))
         name = f"image {i} ({stamp - index[0]['image']:.2f} s)"
-        return Frame(name, stamp, positions, np.nan if speed is None else speed, decode, lens)
+        return Frame(name, stamp, positions, decode, lens, velocities)
 
     with bag.reader() as reader:
         pictures = {t for t in (topics.image, topics.depth, topics.mask) if t}

@@ -15,8 +15,6 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import numpy as np
-
 from drrobot_ros.errors import InputError
 from drrobot_ros.geometry.lens import Lens
 from drrobot_ros.recordings.camera_info import read_camera_info
@@ -91,7 +89,7 @@ def read_folder(
                 )
 
             name = files[COLOR][row.key].name
-            yield Frame(name, row.stamp_s, row.positions, np.nan, planes, lens)
+            yield Frame(name, row.stamp_s, row.positions, planes, lens)
 
     found = tuple(rows[0].positions)
     return Recording(str(folder), lens, found, len(rows), read, notes=(", ".join(notes),))

@@ -85,9 +85,9 @@ class JointTrack:
                 found[i] = values[after]
         return found
 
-    def speed(self, stamp_s: float, joints: Sequence[str], span_s: float = 0.05) -> float | None:
-        """Return the fastest joint's speed around a time, rad/s or m/s; None where not known."""
+    def velocity(
+        self, stamp_s: float, joints: Sequence[str], span_s: float = 0.05
+    ) -> Vector | None:
+        """Return the joints' mean velocities around a time, rad/s or m/s; None where not known."""
         first, last = self.at(stamp_s - span_s, joints), self.at(stamp_s + span_s, joints)
-        if first is None or last is None:
-            return None
-        return float(np.abs(last - first).max(initial=0.0) / (2 * span_s))
+        return None if first is None or last is None else (last - first) / (2 * span_s)

@@ -1,7 +1,7 @@
 """What a recording is, whatever it was read from."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from drrobot_ros.errors import InputError
 from drrobot_ros.estimation.observation import Observation
 from drrobot_ros.geometry.lens import Lens
-from drrobot_ros.recordings.joint_track import JointTrack
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -39,17 +38,23 @@ class Frame:
         name: of the file, or number in the bag.
         stamp_s: when it was taken, s.
         positions: joint positions by name, rad or m.
-        speed: of the fastest joint, rad/s or m/s; NaN where not known.
         planes: reads the pixels.
         lens: of the camera.
+        velocities: of the joints by name, rad/s or m/s; None where not known.
     """
 
     name: str
     stamp_s: float
-    positions: dict[str, float]
-    speed: float
+    positions: Mapping[str, float]
     planes: Callable[[], Planes]
     lens: Lens
+    velocities: Mapping[str, float] | None = None
+
+    @property
+    def speed(self) -> float | None:
+        """Of the fastest joint, rad/s or m/s; None where not known."""
+        found = self.velocities
+        return None if found is None else max((abs(v) for v in found.values()), default=0.0)
 
     def q(self, model: Any) -> Vector:
         """Return the readings [nq] in a model's order.
@@ -71,7 +76,12 @@ class Frame:
         Raises:
             InputError: a plane of another size than the camera's, or joints that were not read.
         """
-        planes, lens = self.planes(), self.lens
+        planes, lens, known = self.planes(), self.lens, self.velocities
+        speeds = None
+        if known is not None and model.nv == len(model.joint_names):
+            speeds = np.zeros(model.nv)
+            for name in model.joint_names:
+                speeds[model.joint_v_index(name)] = known.get(name, 0.0)
         try:
             image = np.ascontiguousarray(lens.rectify(planes.image))
             depth, mask = planes.depth_m, planes.mask
@@ -82,6 +92,8 @@ class Frame:
                 self.q(model),
                 None if depth is None else lens.rectify_plane(depth),
                 None if mask is None else lens.rectify_plane(mask),
+                None if lens.valid.all() else ~lens.valid,
+                joint_velocities=speeds,
             )
         except InputError as error:
             raise InputError(f"{self.name}: {error}") from error
@@ -97,7 +109,6 @@ class Recording:
         joint_names: joints that were read.
         count: number of images.
         read: yields the frames in order of time; may be called again.
-        joints: readings over time, where there are stamps; None: one reading per image.
         description: robot_description found with it, URDF, or "".
         camera_frame: name of the camera's optical frame, or "".
         static_transforms: (parent, child) -> T_parent_child, of tf_static.
@@ -109,11 +120,43 @@ class Recording:
     joint_names: tuple[str, ...]
     count: int
     read: Callable[[], Iterator[Frame]]
-    joints: JointTrack | None = None
     description: str = ""
     camera_frame: str = ""
     static_transforms: dict[tuple[str, str], Matrix] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def adapted(self, prefix: str = "", held: Mapping[str, float] | None = None) -> "Recording":
+        """Return the recording with other joints.
+
+        Args:
+            prefix: put before the joints' names by whoever recorded them; taken away.
+            held: positions of joints that stood still and were not read, rad or m.
+
+        Raises:
+            InputError: no joint has that prefix, or a held joint was read as well.
+        """
+        held = dict(held or {})
+        names = tuple(n.removeprefix(prefix) for n in self.joint_names)
+        if prefix and names == self.joint_names:
+            raise InputError(
+                f"no joint in {self.source} is called {prefix}*; recorded: {', '.join(names)}"
+            )
+        both = [n for n in held if n in names]
+        if both:
+            raise InputError(f"joint {both[0]!r} is held and recorded; it can be only one of both")
+        if not prefix and not held:
+            return self
+
+        def named(values: Mapping[str, float]) -> dict[str, float]:
+            return {n.removeprefix(prefix): v for n, v in values.items()}
+
+        def read() -> Iterator[Frame]:
+            for frame in self.read():
+                velocities = None if frame.velocities is None else named(frame.velocities)
+                positions = named(frame.positions) | held
+                yield dataclasses.replace(frame, positions=positions, velocities=velocities)
+
+        return dataclasses.replace(self, joint_names=(*names, *held), read=read)
 
     def check_joints(self, model: Any) -> None:
         """Check that all joints of a model were read.

@@ -54,6 +54,14 @@ def test_depth_and_masks_are_not_mixed():
     assert lens.rectify_plane(mask).dtype == np.bool_
 
 
+def test_pixels_beyond_the_raw_image_are_known():
+    shrinks = lens_from_ros(K, 160, 120, (0.4, 0.0, 0.0, 0.0, 0.0))
+    white = shrinks.rectify(np.full((120, 160, 3), 255, np.uint8))[..., 0]
+    assert not shrinks.valid[0, 0] and shrinks.valid[60, 80]
+    assert (white[~shrinks.valid] < 200).all()
+    assert lens_from_ros(K, 160, 120).valid.all()
+
+
 def test_nothing_to_do_is_nothing_done():
     image = np.zeros((120, 160, 3), np.uint8)
     assert lens_from_ros(K, 160, 120).rectify(image) is image

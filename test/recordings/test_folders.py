@@ -120,6 +120,23 @@ def test_joints_that_were_not_read(plain, robot):
         recording.check_joints(robot("six_axis_arm"))
 
 
+def test_joints_of_other_names_and_held_ones(plain, robot):
+    model = robot("six_axis_arm")
+    write_table(plain / "joints.csv", ",".join(f"left_{n}" for n in NAMES))
+    recording = open_recording(plain)
+    with pytest.raises(InputError, match="no joint 'joint_1' in"):
+        recording.check_joints(model)
+    found = recording.adapted("left_")
+    found.check_joints(model)
+    np.testing.assert_allclose(next(found.read()).q(model), readings(0))
+    with pytest.raises(InputError, match=r"called right_\*; recorded: left_joint_1"):
+        recording.adapted("right_")
+    held = recording.adapted("left_", {"gripper": 0.04})
+    assert next(held.read()).positions["gripper"] == 0.04
+    with pytest.raises(InputError, match="'joint_2' is held and recorded"):
+        recording.adapted("left_", {"joint_2": 0.0})
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [

@@ -1,0 +1,164 @@
+"""From the last solution to the result: covariances, what is not observable, and the verdict."""
+
+import dataclasses
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drrobot_ros.estimation.calibration.config import CalibrationConfig
+from drrobot_ros.estimation.calibration.directions import unobservable_directions
+from drrobot_ros.estimation.calibration.frames import Frames
+from drrobot_ros.estimation.calibration.result import (
+    CalibrationResult,
+    CameraResult,
+    KeyframeResult,
+    Matrix,
+    Vector,
+    Verdict,
+)
+from drrobot_ros.estimation.problem import Solution, StopReason
+from drrobot_ros.estimation.uncertainty import about_the_lens
+
+# Variance of the error over that of the normal matrix, in simulation (benchmarks/calibration.py):
+# what the contour is off by is common to neighbouring pixels and to images.
+INFLATION = 4.0
+# An agreement below these is doubted, and not believed.
+DOUBTED, REFUSED = 0.84, 0.7
+DOUBTED_STD_M, DOUBTED_STD_RAD = 0.02, 0.02
+FEW_KEYFRAMES = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What the stages found, to be judged."""
+
+    model: Any
+    frames: Frames
+    config: CalibrationConfig
+    joints: NDArray[np.bool_]
+    solution: Solution
+    bounds: tuple[Vector, Vector]
+    residuals: Vector
+    residuals_before: Vector
+    agreements: Vector
+    weights: Vector
+    reasons: list[str]
+    iterations: int
+    started: float
+
+
+def make_result(found: Found) -> CalibrationResult:
+    """Return the result with covariances, words and verdict."""
+    solution, frames, model = found.solution, found.frames, found.model
+    layout, state = solution.layout, solution.state
+    covariance = covariance_of(solution)
+    std = np.sqrt(np.diag(covariance))
+    offset_std = np.zeros(model.nv)
+    free = layout.offset >= 0
+    offset_std[free] = std[layout.offset[free]]
+    cameras = {}
+    for c, name in enumerate(frames.names):
+        lag = layout.lag[c]
+        cameras[name] = CameraResult(
+            state.T_cameras[c],
+            frames.cameras[c].link,
+            about_the_lens(covariance, layout.camera[c], state.T_cameras[c]),
+            float(state.lag_s[c]),
+            float(std[lag]) if lag >= 0 else 0.0,
+        )
+    keyframes = tuple(
+        KeyframeResult(
+            f.moment,
+            frames.names[f.camera],
+            f.observation.stamp_s,
+            float(found.residuals[i]),
+            float(found.residuals_before[i]),
+            float(found.agreements[i]),
+            float(found.weights[i]),
+            bool(found.weights[i] == 0.0),
+            found.reasons[i],
+        )
+        for i, f in enumerate(frames.frames)
+    )
+    names = [velocity_name(model, j) for j in range(model.nv)]
+    pressed = (state.offset <= found.bounds[0] + 1e-9) | (state.offset >= found.bounds[1] - 1e-9)
+    at_limit = tuple(names[j] for j in np.flatnonzero(pressed & free))
+    unobservable = unobservable_directions(solution, names, frames, found.config)
+    result = CalibrationResult(
+        cameras,
+        tuple(names[j] for j in np.flatnonzero(free)),
+        np.where(free, state.offset, 0.0),
+        offset_std,
+        covariance,
+        layout,
+        keyframes,
+        at_limit,
+        unobservable,
+        Verdict.GOOD,
+        (),
+        solution.stop_reason,
+        found.iterations,
+        time.perf_counter() - found.started,
+    )
+    verdict, reasons = judge(result)
+    return dataclasses.replace(result, verdict=verdict, reasons=reasons)
+
+
+def covariance_of(solution: Solution) -> Matrix:
+    """Return the covariance of all unknowns [p,p].
+
+    The normal matrix takes pixels as independent. How far the keyframes in fact disagree (the
+    scatter of their pulls at the solution) widens it where that is more.
+    """
+    n = len(solution.H)
+    base = np.linalg.inv(solution.H + 1e-9 * np.eye(n)) if n else np.zeros((0, 0))
+    m = len(solution.gradients)
+    scale = 1.0
+    if n and m > 1:
+        g = solution.gradients - solution.gradients.mean(0)
+        scatter = float(np.trace(base @ (g.T @ g))) / n * m / (m - 1)
+        scale = max(1.0, scatter)
+    return np.asarray(base * max(INFLATION, scale), np.float64)
+
+
+def velocity_name(model: Any, j: int) -> str:
+    """Return the name of the joint that a velocity belongs to."""
+    names = model.joint_names
+    index = [model.joint_v_index(n) for n in names]
+    best = max((i for i in range(len(names)) if index[i] <= j), key=lambda i: index[i], default=0)
+    return names[best]
+
+
+def judge(result: CalibrationResult) -> tuple[Verdict, tuple[str, ...]]:
+    """Return how far to believe a result, and why it is not better."""
+    failed, doubtful = [], []
+    used = [k for k in result.keyframes if not k.rejected]
+    agreement = float(np.median([k.agreement for k in result.keyframes]))
+    if result.stop_reason is StopReason.NOTHING_VISIBLE:
+        failed.append("the robot is in none of the images")
+    if agreement < REFUSED:
+        failed.append(
+            f"image and rendering agree by {agreement:.2f} only (good: above {DOUBTED}): the pose "
+            "is wrong, or the images show another robot"
+        )
+    elif agreement < DOUBTED:
+        doubtful.append(f"image and rendering agree by {agreement:.2f} (good: above {DOUBTED})")
+    if len(used) <= 0.5 * len(result.keyframes):
+        failed.append(
+            f"{len(result.keyframes) - len(used)} of {len(result.keyframes)} images do not fit"
+        )
+    if len({k.index for k in used}) < FEW_KEYFRAMES:
+        doubtful.append(f"only {len({k.index for k in used})} keyframes were used")
+    for name, camera in result.cameras.items():
+        if camera.std_m > DOUBTED_STD_M or camera.std_rad > DOUBTED_STD_RAD:
+            doubtful.append(
+                f"camera {name!r} is known to {1e3 * camera.std_m:.0f} mm and "
+                f"{np.degrees(camera.std_rad):.1f} degrees only"
+            )
+    doubtful += [f"the offset of joint {name!r} is at its limit" for name in result.at_limit]
+    doubtful += list(result.unobservable)
+    if failed:
+        return Verdict.FAILED, tuple(failed + doubtful)
+    return (Verdict.DOUBTFUL if doubtful else Verdict.GOOD), tuple(doubtful)

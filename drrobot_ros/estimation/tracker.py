@@ -162,6 +162,18 @@ class Tracker:
         self._started = False
         self._rng = np.random.default_rng(0)
 
+    def place(self, name: str, T: Matrix) -> None:
+        """Say where one camera is, and forget what it saw; the rest goes on undisturbed.
+
+        Args:
+            name: of the camera.
+            T: its pose [4,4] in the base, or in the link that carries it.
+
+        Raises:
+            InputError: an unknown camera, or not a rigid transform.
+        """
+        self._camera(name).reset(T)
+
     def update(self, observation: Observation | Sequence[Observation]) -> Estimate:
         """Estimate the robot's state at the moment of an image, or of one of each camera.
 

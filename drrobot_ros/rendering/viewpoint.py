@@ -30,10 +30,7 @@ def pose_that_sees(
     Returns:
         T_base_camera [4, 4], looking at the robot's middle.
     """
-    T = model.forward_kinematics(torch.as_tensor(np.asarray(q, np.float64))).numpy()
-    points = np.concatenate(
-        [v.vertices @ T[v.link, :3, :3].T + T[v.link, :3, 3] for v in model.visuals]
-    )
+    points = _surface(model, q)
     middle = 0.5 * (points.min(axis=0) + points.max(axis=0))
     radius = margin * float(np.linalg.norm(points - middle, axis=1).max())
     K = camera.K
@@ -44,3 +41,32 @@ def pose_that_sees(
     c, s = np.cos(elevation_rad), np.sin(elevation_rad)
     direction = np.array([c * np.cos(azimuth_rad), c * np.sin(azimuth_rad), s])
     return look_at(middle + radius / np.sin(half_angle) * direction, middle)
+
+
+def share_in_view(
+    model: Any, q: Any, camera: PinholeCamera, T_base_camera: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Return which share of a robot's surface is before a camera, and which is in its image.
+
+    Args:
+        model: the robot.
+        q: joint positions [nq].
+        camera: the intrinsics.
+        T_base_camera: pose of the camera [4, 4].
+
+    Returns:
+        Two shares 0..1 of the vertices of the visual meshes; what hides what is not looked at.
+    """
+    points = (_surface(model, q) - T_base_camera[:3, 3]) @ T_base_camera[:3, :3]
+    before = points[:, 2] > 0
+    pixels = camera.project(torch.as_tensor(points[before])).numpy()
+    inside = ((pixels > 0) & (pixels < [camera.width, camera.height])).all(axis=1)
+    return float(before.mean()), float(inside.sum() / len(points))
+
+
+def _surface(model: Any, q: Any) -> NDArray[np.float64]:
+    """Return the vertices of all visual meshes in base coordinates [n, 3]."""
+    T = model.forward_kinematics(torch.as_tensor(np.asarray(q, np.float64))).numpy()
+    return np.concatenate(
+        [v.vertices @ T[v.link, :3, :3].T + T[v.link, :3, 3] for v in model.visuals]
+    )

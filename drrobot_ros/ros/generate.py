@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from drrobot_ros.configuration import Setting
+from drrobot_ros.ros.declarations import nested_settings
 from drrobot_ros.ros.settings import (
+    CameraSettings,
     PoseEstimatorSettings,
     RobotIdentifierSettings,
     SimulatedRobotSettings,
-    nested_settings,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +31,7 @@ def nodes() -> dict[str, list[tuple[str, Setting]]]:
     return {
         "pose_estimator": [
             *nested_settings(PoseEstimatorSettings),
+            *nested_settings(CameraSettings),
             *nested_settings(TrackerConfig, "tracker."),
         ],
         "robot_identifier": [

@@ -58,13 +58,27 @@ def image_to_depth(message: Image) -> NDArray[np.float32]:
     Raises:
         InputError: an encoding other than 16UC1 (mm) and 32FC1 (m), or unusable data.
     """
+    pixels = depth_pixels(message)
+    depth = pixels.astype(np.float32) * (1e-3 if pixels.dtype == np.uint16 else 1.0)
+    depth[~(np.isfinite(depth) & (depth > 0))] = np.nan
+    return depth.astype(np.float32, copy=False)
+
+
+def depth_pixels(message: Image) -> NDArray[Any]:
+    """Return the numbers of a depth image [H, W] as they are: uint16 mm or float32 m.
+
+    Raises:
+        InputError: as :func:`image_to_depth`.
+    """
     encoding = {"mono16": "16UC1"}.get(message.encoding, message.encoding)
     if encoding not in DEPTH_ENCODINGS:
         raise _wrong_encoding("depth image", message.encoding, DEPTH_ENCODINGS)
-    pixels = _pixels(message, DEPTH_ENCODINGS[encoding], 1)[:, :, 0]
-    depth = pixels.astype(np.float32) * (1e-3 if encoding == "16UC1" else 1.0)
-    depth[~(np.isfinite(depth) & (depth > 0))] = np.nan
-    return depth.astype(np.float32, copy=False)
+    return _pixels(message, DEPTH_ENCODINGS[encoding], 1)[:, :, 0]
+
+
+def with_depth_pixels(message: Image, pixels: NDArray[Any]) -> Image:
+    """Return a depth image like another, of the same encoding, with other numbers [H, W]."""
+    return _image(pixels, message.encoding, pixels.dtype.itemsize, message.header)
 
 
 def image_to_mask(message: Image) -> NDArray[np.float32]:

@@ -19,7 +19,7 @@ from rclpy.parameter import Parameter
 
 from drrobot_ros.configuration import Setting, settings_of
 from drrobot_ros.errors import InputError
-from drrobot_ros.ros.settings import nested_settings
+from drrobot_ros.ros.declarations import nested_settings
 
 Config = TypeVar("Config")
 Type = Parameter.Type
@@ -57,8 +57,13 @@ def describe(name: str, setting: Setting) -> ParameterDescriptor:
 
 
 def fit(parameter: Parameter, kind: Parameter.Type) -> Parameter:
-    """Return the parameter with whole numbers turned into doubles where doubles are declared."""
+    """Return the parameter with whole numbers turned into doubles where doubles are declared.
+
+    And yes and no, which yaml takes for booleans, into the words where a string is declared.
+    """
     value: Any = parameter.value
+    if kind == Type.STRING and parameter.type_ == Type.BOOL:
+        return Parameter(parameter.name, kind, "yes" if value else "no")
     if kind == Type.DOUBLE and parameter.type_ == Type.INTEGER:
         return Parameter(parameter.name, kind, float(value))
     if kind == Type.DOUBLE_ARRAY and parameter.type_ == Type.INTEGER_ARRAY:
@@ -78,6 +83,8 @@ class Parameters(Generic[Config]):
         prefix: put before the names, e.g. ``"tracker."``.
         on_change: called with the new object after it is in place.
         read_only: none can be changed while the node runs.
+        defaults: an object of the class, whose values are the start where none is given; None: the
+            class's own defaults.
 
     Attributes:
         config: the current object. It is replaced as a whole: read it once and use that.
@@ -94,6 +101,7 @@ class Parameters(Generic[Config]):
         on_change: Callable[[Config], None] | None = None,
         *,
         read_only: bool = False,
+        defaults: Config | None = None,
     ) -> None:
         self._node, self._cls, self._prefix, self._on_change = node, cls, prefix, on_change
         self._settings = dict(nested_settings(cls, prefix, read_only=read_only))
@@ -101,6 +109,9 @@ class Parameters(Generic[Config]):
         self._lock = threading.Lock()
         overrides = node._parameter_overrides  # rclpy has no public way to read them
         start = {name: self._start_value(overrides, name) for name in self._settings}
+        if defaults is not None:
+            own = {name: getattr(defaults, name.removeprefix(prefix)) for name in self._settings}
+            start.update({name: own[name] for name in own if name not in overrides})
         self._values = start
         self.config: Config = build(cls, start, prefix)
         for name in self._settings:

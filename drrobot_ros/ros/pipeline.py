@@ -2,15 +2,18 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drrobot_ros.errors import InputError
-from drrobot_ros.ros import conversions, images
+from drrobot_ros.rendering.viewpoint import share_in_view
+from drrobot_ros.ros import conversions
+from drrobot_ros.ros.camera_reader import CameraReader, Picture
 from drrobot_ros.ros.diagnostics import WARN, Diagnostics
+from drrobot_ros.ros.frame_errors import FrameError, NotReadyError
 from drrobot_ros.ros.joints import JointHistory, JointNames
 from drrobot_ros.ros.library import Library
 from drrobot_ros.ros.settings import PoseEstimatorSettings
@@ -20,37 +23,30 @@ Matrix = NDArray[np.float64]
 
 #: How long a start waits for joint states where somebody publishes the topic.
 JOINTS_WAIT_S = 1.0
-
-
-class FrameError(InputError):
-    """A frame that cannot be used; ``topic`` says whose fault it is."""
-
-    def __init__(self, topic: str, message: str) -> None:
-        super().__init__(message)
-        self.topic = topic
-
-
-class NotReadyError(FrameError):
-    """A frame that cannot be used yet; ``topic`` says what is still missing.
-
-    Attributes:
-        fault: whether somebody has to do something about it.
-    """
-
-    def __init__(self, topic: str, message: str, *, fault: bool = True) -> None:
-        super().__init__(topic, message)
-        self.fault = fault
+#: How long joint states of other robots only may come before that is said.
+FOREIGN_AFTER_S = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a frame gave: the tracker's estimate, what it was made from, and the time spent."""
+    """What the images of a moment gave.
 
-    frame: Frame
-    image: NDArray[np.uint8]
-    camera: Any
+    Attributes:
+        pictures: those that were used, in the order of the cameras.
+        estimate: the tracker's.
+        solve_time_s: time spent in the tracker.
+        refused: why the images of other cameras were not used, by the camera's name.
+    """
+
+    pictures: tuple[Picture, ...]
     estimate: Any
     solve_time_s: float
+    refused: Mapping[str, str]
+
+    @property
+    def header(self) -> Any:
+        """Header of the first image."""
+        return self.pictures[0].frame.image.header
 
 
 class Pipeline:
@@ -61,8 +57,8 @@ class Pipeline:
         settings: returns the node's current settings.
         config: returns the tracker's current configuration.
         diagnostics: is told what is wrong and what is well.
-        camera_from_tf: (base frame, optical frame) -> T_base_camera or None.
-        rectified: whether the images are.
+        camera_from_tf: (base frame or link, optical frame) -> pose [4, 4] or None.
+        readers: one per camera.
     """
 
     def __init__(
@@ -73,18 +69,18 @@ class Pipeline:
         config: Callable[[], Any],
         diagnostics: Diagnostics,
         camera_from_tf: Callable[[str, str], Matrix | None],
-        rectified: bool,
+        readers: Sequence[CameraReader],
     ) -> None:
         self._library, self._settings, self._config = library, settings, config
         self._diagnostics, self._camera_from_tf = diagnostics, camera_from_tf
-        self._rectified = rectified
+        self.readers = {reader.name: reader for reader in readers}
         self._tracker: Any = None
         self._tracker_config: Any = None
-        self._last_stamp_ns: int | None = None
-        self._info_camera: tuple[Any, Any] | None = None
         self._history: JointHistory | None = None
         self._started = False
+        self._placed: set[str] = set()
         self._waiting_since_s: float | None = None
+        self._foreign_since_s: float | None = None
         self.expect_joint_states: Callable[[], bool] = lambda: False
         self.load_problem = "waiting for a robot description"
         self.model: Any = None
@@ -104,7 +100,18 @@ class Pipeline:
             self.load_problem = f"cannot load the robot: {error}"
             raise
         config = self._config()
-        tracker = self._library.tracker(model, gaussians, config)
+        mounts = {
+            name: self._library.mount(
+                link=reader.settings.camera_link or None,
+                estimate={"yes": True, "no": False}.get(reader.settings.estimate_pose),
+            )
+            for name, reader in self.readers.items()
+        }
+        try:
+            tracker = self._library.tracker(model, gaussians, config, mounts)
+        except InputError as error:
+            self.load_problem = f"cannot use the cameras with this robot: {error}"
+            raise
         names = JointNames.of(model, settings.joint_prefix)
         self._history = JointHistory(model.nq)
         self._tracker, self._tracker_config, self.names = tracker, config, names
@@ -115,7 +122,12 @@ class Pipeline:
     def restart(self) -> None:
         """Start afresh at the next frame, from the initial values."""
         self._started = False
+        self._placed.clear()
         self._waiting_since_s = None
+
+    def parent_frame(self, name: str) -> str:
+        """Return the frame that a camera is fixed to: its link or the base."""
+        return self.readers[name].settings.camera_link or self.base_frame
 
     def add_joint_state(self, message: Any) -> None:
         """Take a joint state; says what is wrong with it."""
@@ -129,7 +141,8 @@ class Pipeline:
             self._diagnostics.fault(topic, str(error))
             return
         if message.name and names.index.keys().isdisjoint(message.name):
-            return  # another robot's
+            self._foreign(message.name)
+            return
         if history.add(conversions.stamp_to_s(message.header.stamp), q, velocity):
             self._diagnostics.fault(topic, "stamps jumped back; starting afresh from there", WARN)
         missing = names.missing(history.latest())
@@ -143,96 +156,88 @@ class Pipeline:
         else:
             self._diagnostics.good(topic)
 
-    def process(self, frame: Frame) -> Outcome:
-        """Return what a frame gives.
+    def _foreign(self, given: Sequence[str]) -> None:
+        """Take note of another robot's joint state; where no other kind comes, that is a fault."""
+        assert self.names is not None and self._history is not None
+        if self._history.newest_s() is not None:
+            return
+        now = time.monotonic()
+        self._foreign_since_s = self._foreign_since_s or now
+        if now - self._foreign_since_s > FOREIGN_AFTER_S:
+            self._diagnostics.fault(
+                "joint_states",
+                f"they name {', '.join(given)}, and none of the model's joints: "
+                f"{', '.join(self.names.index)}; another robot, or joint_prefix is missing",
+                WARN,
+                cause="foreign",
+            )
+
+    def process(self, frames: Mapping[str, Frame]) -> Outcome:
+        """Return what the frames of a moment give, one of some or all cameras by name.
+
+        Those that cannot be used are left out, as long as there is another.
 
         Raises:
-            FrameError: it cannot be used (NotReadyError: not yet).
+            FrameError: none can be used (NotReadyError: not yet); the first one's reason.
         """
         if self._tracker is None:
             # A description that cannot be loaded is a fault of its own.
             raise NotReadyError("robot_description", self.load_problem, fault=False)
-        image = self._read("image", images.image_to_rgb, frame.image)
-        camera = self._camera(frame, image)
-        stamp_ns = self._check_stamp(frame)
-        stamp_s = stamp_ns * 1e-9
-        observation = self._library.observation(
-            image=image,
-            camera=camera,
-            stamp_s=stamp_s,
-            joint_positions=self._joints(stamp_s),
-            **self._extras(frame, image),
-        )
+        refused: dict[str, FrameError] = {}
+        pictures = self._each(frames, lambda n, frame: self.readers[n].read(frame), refused)
         self._use_current_config()
-        if not self._started:
-            self._start(frame.image.header.frame_id, stamp_s)
+        pictures = self._start(pictures, refused)
+        if not pictures:
+            raise next(iter(refused.values()))
+        for error in refused.values():
+            self._diagnostics.fault(error.topic, f"{error}; going on without this camera", WARN)
+        seen = tuple(pictures[n] for n in self.readers if n in pictures)
+        observations = [self._observation(picture) for picture in seen]
         begin = time.perf_counter()
-        estimate = self._tracker.update(observation)
+        estimate = self._tracker.update(observations)
         solve_time_s = time.perf_counter() - begin
-        self._last_stamp_ns = stamp_ns
-        for topic in ("image", "camera_info", "start"):
-            self._diagnostics.good(topic)
-        return Outcome(frame, image, camera, estimate, solve_time_s)
+        self._diagnostics.good("start")
+        for picture in seen:
+            self.readers[picture.name].used(picture)
+        return Outcome(seen, estimate, solve_time_s, {n: str(e) for n, e in refused.items()})
 
-    def render(self, outcome: Outcome) -> tuple[Any, Any]:
-        """Return the rendered robot at an estimate: colours [H, W, 3] 0..1, alpha [H, W]."""
-        rgb, alpha, _ = self._tracker.render(outcome.estimate, outcome.camera)
-        return rgb, alpha
+    def render(self, outcome: Outcome, picture: Picture, camera: Any) -> tuple[Any, Any, Any]:
+        """Return the robot at an estimate as a camera of a picture's pose renders it.
 
-    def _read(self, topic: str, read: Callable[[Any], Any], message: Any) -> Any:
-        try:
-            return read(message)
-        except InputError as error:
-            raise FrameError(topic, str(error)) from error
+        Args:
+            outcome: the estimate.
+            picture: which camera.
+            camera: intrinsics to render with.
 
-    def _camera(self, frame: Frame, image: NDArray[np.uint8]) -> Any:
-        info = frame.info
-        if info is None:
-            raise NotReadyError("camera_info", "waiting for camera_info")
-        if self._info_camera is None or self._info_camera[0] != _calibration(info):
-            camera = self._read(
-                "camera_info",
-                lambda i: conversions.camera_from_info(i, rectified=self._rectified),
-                info,
-            )
-            self._info_camera = (_calibration(info), camera)
-            if not self._rectified and conversions.is_distorted(info):
-                self._diagnostics.fault(
-                    "calibration",
-                    "the image is not rectified and the lens distorts it (d = "
-                    f"{list(info.d)}), which is not modelled; rectify it, e.g. with image_proc",
-                    WARN,
-                )
-        camera = self._info_camera[1]
-        height, width = image.shape[:2]
-        if (camera.width, camera.height) != (width, height):
-            raise FrameError(
-                "camera_info",
-                f"image is {width}x{height}, but camera_info says "
-                f"{camera.width}x{camera.height} (binning and region of interest applied)",
-            )
-        return camera
+        Returns:
+            Colours [H, W, 3] 0..1, alpha [H, W] 0..1, depth [H, W] m (0: nothing).
+        """
+        return self._tracker.render(outcome.estimate, camera, picture.name)
 
-    def _check_stamp(self, frame: Frame) -> int:
-        stamp_ns = conversions.stamp_to_ns(frame.image.header.stamp)
-        if stamp_ns == 0:
-            raise FrameError("image", "the image has no stamp")
-        last = self._last_stamp_ns
-        if last is None:
-            return stamp_ns
-        if stamp_ns == last:
-            raise FrameError("image", f"a second image of stamp {stamp_ns * 1e-9:.6f}")
-        ahead_s = (stamp_ns - last) * 1e-9
-        if ahead_s < 0:
-            self._diagnostics.fault(
-                "stamps",
-                f"image stamps jumped back by {-ahead_s:.3f} s; going on from there",
-                WARN,
-                cause="back",
-            )
-            # The tracker sees the jump itself and forgets the motion, not the pose; the joints'
-            # history forgets when their stamps jump.
-        return stamp_ns
+    @staticmethod
+    def _each(
+        items: Mapping[str, Any],
+        call: Callable[[str, Any], Any],
+        refused: dict[str, FrameError],
+    ) -> dict[str, Any]:
+        """Return what a call gives for each camera; the cameras it fails for go to refused."""
+        out = {}
+        for name, item in items.items():
+            try:
+                out[name] = call(name, item)
+            except FrameError as error:
+                refused[name] = error
+        return out
+
+    def _observation(self, picture: Picture) -> Any:
+        return self._library.observation(
+            image=picture.image,
+            camera=picture.camera,
+            stamp_s=picture.stamp_ns * 1e-9,
+            joint_positions=self._joints(picture.joints_s),
+            camera_name=picture.name,
+            **picture.planes,
+        )
 
     def _joints(self, stamp_s: float) -> NDArray[np.float64] | None:
         if self._history is None:
@@ -252,44 +257,69 @@ class Pipeline:
             )
         return None
 
-    def _extras(self, frame: Frame, image: NDArray[np.uint8]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for topic, message in frame.extras.items():
-            read = images.image_to_depth if topic == "depth" else images.image_to_mask
-            try:
-                array = read(message)
-                if array.shape != image.shape[:2]:
-                    raise InputError(
-                        f"{topic} is {array.shape[1]}x{array.shape[0]}, but image is "
-                        f"{image.shape[1]}x{image.shape[0]}"
-                    )
-            except InputError as error:
-                self._diagnostics.fault(topic, f"{error}; going on without it")
-                continue
-            found["depth_m" if topic == "depth" else topic] = array
-            self._diagnostics.good(topic)
-        return found
-
     def _use_current_config(self) -> None:
         config = self._config()
         if config is not self._tracker_config:
             self._tracker.config = self._tracker_config = config
 
-    def _start(self, optical_frame: str, stamp_s: float) -> None:
-        settings = self._settings()
-        q = self._initial_joints(settings, stamp_s)
+    def _start(
+        self, pictures: dict[str, Picture], refused: dict[str, FrameError]
+    ) -> dict[str, Picture]:
+        """Give the tracker what it has to start from; return the pictures of placed cameras."""
+        new = {n: p for n, p in pictures.items() if n not in self._placed}
+        if self._started and not new:
+            return pictures
+        if not self._started and pictures:
+            first = next(iter(pictures.values()))
+            self._start_q = self._initial_joints(self._settings(), first.joints_s)
+        poses = self._each(new, lambda _, picture: self._initial_pose(picture), refused)
+        if self._started:
+            for name, T in poses.items():
+                self._tracker.place(name, T)
+        elif poses:
+            self._tracker.reset(q=self._start_q, T_base_camera=poses)
+            self._started = True
+        self._placed |= poses.keys()
+        return {n: p for n, p in pictures.items() if n in self._placed}
+
+    def _initial_pose(self, picture: Picture) -> Matrix:
+        """Return where a camera starts, in the frame it is fixed to."""
+        settings = self.readers[picture.name].settings
+        topic = self.readers[picture.name].topic("start")
+        parent = self.parent_frame(picture.name)
+        optical = settings.optical_frame or picture.optical_frame
         if settings.initial_camera_pose:
             T = conversions.matrix_from_numbers(settings.initial_camera_pose)
         else:
-            T = self._camera_from_tf(self.base_frame, optical_frame)
+            T = self._camera_from_tf(parent, optical)
         if T is None:
+            name = f"{picture.name}." if picture.name else ""
             raise NotReadyError(
-                "start",
-                f"no camera pose to start from: set initial_camera_pose, or connect "
-                f"{self.base_frame!r} with {optical_frame!r} on tf",
+                topic,
+                f"no camera pose to start from: set {name}initial_camera_pose, or connect "
+                f"{parent!r} with {optical!r} on tf",
             )
-        self._tracker.reset(q=q, T_base_camera=T)
-        self._started = True
+        self._check_view(picture, settings.camera_link, T, topic)
+        return T
+
+    def _check_view(self, picture: Picture, link: str, T: Matrix, topic: str) -> None:
+        """Refuse a start from which nothing of the robot could be seen."""
+        if link:  # a hand sees little or nothing of the arm that carries it
+            return
+        before, inside = share_in_view(self.model, self._start_q, picture.camera, T)
+        if before == 0.0:
+            raise NotReadyError(
+                topic,
+                "with the camera pose to start from the whole robot is behind the camera; it has "
+                "to be the pose of the optical frame (z forward, x right, y down) in the base "
+                "frame, not its inverse",
+            )
+        if inside == 0.0:
+            raise NotReadyError(
+                topic,
+                "with the camera pose to start from none of the robot is in the image; check the "
+                "pose, the intrinsics and the joint positions",
+            )
 
     def _initial_joints(
         self, settings: PoseEstimatorSettings, stamp_s: float
@@ -313,18 +343,3 @@ class Pipeline:
             if time.monotonic() - self._waiting_since_s < JOINTS_WAIT_S:
                 raise NotReadyError("start", "waiting for the first joint_states", fault=False)
         return np.where(np.isfinite(measured), measured, q)
-
-
-def _calibration(info: Any) -> tuple[Any, ...]:
-    """Return what of a CameraInfo makes the camera."""
-    roi = info.roi
-    return (
-        info.width,
-        info.height,
-        tuple(info.k),
-        tuple(info.p),
-        tuple(info.d),
-        (info.binning_x, info.binning_y),
-        (roi.x_offset, roi.y_offset, roi.width, roi.height),
-        info.header.frame_id,
-    )

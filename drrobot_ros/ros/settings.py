@@ -1,72 +1,73 @@
 """Settings of the nodes, declared once (see :mod:`drrobot_ros.configuration`); imports no ROS."""
 
 import dataclasses
-import math
-from collections.abc import Iterator
-from typing import Any, get_args, get_origin, get_type_hints
 
-from drrobot_ros.configuration import Setting, setting, settings_of, validate
+from drrobot_ros.configuration import setting, validate
 from drrobot_ros.errors import InputError
+from drrobot_ros.ros.declarations import check_cameras, check_pose, check_tuples
 
 
-def nested_settings(
-    cls: type, prefix: str = "", *, read_only: bool = False
-) -> Iterator[tuple[str, Setting]]:
-    """Yield (full name, setting) of a configuration class and of the classes nested in it.
+@dataclasses.dataclass(frozen=True)
+class CameraSettings:
+    """Settings of one camera, for the nodes that look at images."""
 
-    Args:
-        cls: the class.
-        prefix: put before the names.
-        read_only: none can be changed while the node runs, whatever the class says.
-    """
-    hints = get_type_hints(cls)
-    direct = {item.name: item for item in settings_of(cls)}
-    for field in dataclasses.fields(cls):
-        if field.name in direct:
-            item = direct[field.name]
-            info = dataclasses.replace(item.info, read_only=read_only or item.info.read_only)
-            yield prefix + field.name, dataclasses.replace(item, info=info)
-        elif dataclasses.is_dataclass(hints[field.name]):
-            inner = f"{prefix}{field.name}."
-            yield from nested_settings(hints[field.name], inner, read_only=read_only)
+    camera_link: str = setting(
+        "",
+        "link of the robot that carries the camera (eye in hand); empty: it stands still in the "
+        "base frame",
+        read_only=True,
+    )
+    optical_frame: str = setting(
+        "", "frame of the images; empty: the frame in their headers", read_only=True
+    )
+    estimate_pose: str = setting(
+        "auto",
+        "whether the camera's pose is estimated; auto: as tracker.estimate_camera says",
+        choices=("auto", "yes", "no"),
+        read_only=True,
+    )
+    initial_camera_pose: tuple[float, ...] = setting(
+        (),
+        "start: pose of the optical frame in the base frame, or in camera_link, "
+        "x y z qx qy qz qw or x y z roll pitch yaw [m, rad]; empty: from tf",
+    )
+    image_rectified: str = setting(
+        "auto",
+        "yes: the images are rectified and P of camera_info is used; no: K is used, and what D "
+        "says is taken out; auto: yes, unless the topic's name says raw",
+        choices=("auto", "yes", "no"),
+        read_only=True,
+    )
+    time_offset_s: float = setting(
+        0.0,
+        "joint states belong to an image at its stamp plus this",
+        unit="s",
+        minimum=-1.0,
+        maximum=1.0,
+    )
+    subscribe_depth: bool = setting(
+        False, "subscribe to depth (aligned with image, same stamp)", read_only=True
+    )
+    subscribe_mask: bool = setting(
+        False,
+        "subscribe to mask (mono8, 255 where the robot is, same stamp as image)",
+        read_only=True,
+    )
+    subscribe_ignore_mask: bool = setting(
+        False,
+        "subscribe to ignore_mask (mono8, 255 where the image is not to be used, same stamp)",
+        read_only=True,
+    )
 
-
-def check_tuples(config: Any) -> None:
-    """Check and convert the settings that are tuples of numbers or strings.
-
-    Raises:
-        InputError: an element of the wrong type, or not finite.
-    """
-    for item in settings_of(type(config)):
-        if get_origin(item.type) is not tuple:
-            continue
-        kind = get_args(item.type)[0]
-        values = tuple(getattr(config, item.name))
-        if kind is float:
-            if not all(isinstance(v, (int, float)) and math.isfinite(v) for v in values):
-                raise InputError(f"{item.name} must be finite numbers, got {list(values)}")
-            values = tuple(float(v) for v in values)
-        elif not all(isinstance(v, kind) for v in values):
-            raise InputError(f"{item.name} must be a list of {kind.__name__}, got {list(values)}")
-        object.__setattr__(config, item.name, values)
-
-
-def check_pose(name: str, numbers: tuple[float, ...], *, may_be_empty: bool) -> None:
-    """Raise an InputError unless the numbers can be a pose (see ``matrix_from_numbers``)."""
-    if not numbers and may_be_empty:
-        return
-    if len(numbers) not in (6, 7):
-        raise InputError(
-            f"{name} is x y z qx qy qz qw (7 numbers) or x y z roll pitch yaw (6 numbers), "
-            f"got {len(numbers)}: {list(numbers)}"
-        )
-    if len(numbers) == 7 and math.hypot(*numbers[3:]) < 1e-6:
-        raise InputError(f"{name} has a zero quaternion: {list(numbers)}")
+    def __post_init__(self) -> None:
+        validate(self)
+        check_tuples(self)
+        check_pose("initial_camera_pose", self.initial_camera_pose, may_be_empty=True)
 
 
 @dataclasses.dataclass(frozen=True)
 class PoseEstimatorSettings:
-    """Settings of the node ``pose_estimator``, without those of the tracker."""
+    """Settings of the node ``pose_estimator``, without those of its cameras and of the tracker."""
 
     robot: str = setting(
         "",
@@ -103,35 +104,25 @@ class PoseEstimatorSettings:
         "0: only for the start",
         read_only=True,
     )
-    subscribe_depth: bool = setting(
-        False, "subscribe to depth (aligned with image, same stamp)", read_only=True
-    )
-    subscribe_mask: bool = setting(
-        False,
-        "subscribe to mask (mono8, 255 where the robot is, same stamp as image)",
-        read_only=True,
-    )
-    subscribe_ignore_mask: bool = setting(
-        False,
-        "subscribe to ignore_mask (mono8, 255 where the image is not to be used, same stamp)",
-        read_only=True,
-    )
-    image_rectified: str = setting(
-        "auto",
-        "whether image is rectified: P of camera_info is used, else K; auto: unless the topic's "
-        "name says raw",
-        choices=("auto", "yes", "no"),
-        read_only=True,
-    )
     initial_joint_positions: tuple[float, ...] = setting(
         (),
         "start, one number per position of the model [rad or m]; empty: joint_states, "
         "or the model's neutral configuration",
     )
-    initial_camera_pose: tuple[float, ...] = setting(
+    cameras: tuple[str, ...] = setting(
         (),
-        "start: pose of the optical frame in the base frame, x y z qx qy qz qw or "
-        "x y z roll pitch yaw [m, rad]; empty: from tf",
+        "names of several cameras: each has the topics <name>/image, <name>/camera_info and so on, "
+        "and the parameters of a camera (camera_link to subscribe_ignore_mask) as <name>.*; empty: "
+        "one camera",
+        read_only=True,
+    )
+    sync_tolerance_s: float = setting(
+        0.02,
+        "images of several cameras belong together when their stamps differ by no more",
+        unit="s",
+        minimum=0.0,
+        maximum=1.0,
+        read_only=True,
     )
     publish_tf: bool = setting(True, "publish the camera pose on tf")
     overlay_rate_hz: float = setting(
@@ -140,8 +131,26 @@ class PoseEstimatorSettings:
     overlay_opacity: float = setting(
         0.6, "opacity of the rendered robot on the overlay", minimum=0.0, maximum=1.0
     )
+    filter_margin_px: int = setting(
+        4,
+        "depth_without_robot: the robot is taken to be larger by so much",
+        unit="px",
+        minimum=0,
+        maximum=100,
+    )
+    filter_margin_m: float = setting(
+        0.05,
+        "depth_without_robot: what is nearer than the robot by more than this is not the robot",
+        unit="m",
+        minimum=0.0,
+        maximum=10.0,
+    )
     stale_timeout_s: float = setting(
-        1.0, "without images for this long the state is STALE", unit="s", minimum=0.05, maximum=60.0
+        1.0,
+        "a camera without images for this long is dark; the state is STALE when all are",
+        unit="s",
+        minimum=0.05,
+        maximum=60.0,
     )
     max_stamp_age_s: float = setting(
         1.0,
@@ -157,7 +166,7 @@ class PoseEstimatorSettings:
     def __post_init__(self) -> None:
         validate(self)
         check_tuples(self)
-        check_pose("initial_camera_pose", self.initial_camera_pose, may_be_empty=True)
+        check_cameras(self.cameras)
         if self.robot.endswith(".npz"):
             raise InputError(
                 f"robot is {self.robot!r}; a file of Gaussians goes into the parameter splats, "

@@ -4,11 +4,14 @@ import copy
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from std_msgs.msg import Header
 
-from drrobot_msgs.msg import EstimatorStatus
+from drrobot_msgs.msg import CameraStatus, EstimatorStatus
+from drrobot_ros.ros.camera_board import STATE_NAMES as CAMERA_STATE_NAMES
+from drrobot_ros.ros.camera_board import CameraBoard
 from drrobot_ros.ros.diagnostics import ERROR, OK, STALE, WARN
 from drrobot_ros.ros.pipeline import Outcome
 
@@ -22,9 +25,14 @@ _RATE_WINDOW_S = 3.0
 
 
 class StatusBoard:
-    """The current status; safe to use from any thread."""
+    """The current status; safe to use from any thread.
 
-    def __init__(self) -> None:
+    Args:
+        cameras: how the cameras are doing.
+    """
+
+    def __init__(self, cameras: CameraBoard) -> None:
+        self.cameras = cameras
         self._lock = threading.Lock()
         self._message = EstimatorStatus(state=EstimatorStatus.STARTING)
         self._times: deque[float] = deque()
@@ -39,9 +47,10 @@ class StatusBoard:
         """The state, one of the constants of EstimatorStatus."""
         return self._message.state
 
-    def image_received(self) -> None:
+    def image_received(self, camera: str, header: Header) -> None:
         """Note that an image came."""
         self.received_s = time.monotonic()
+        self.cameras.received(camera, header.frame_id)
 
     def estimated_frame(self, outcome: Outcome, names: Any, latency_s: float) -> None:
         """Take the outcome of a frame."""
@@ -53,7 +62,7 @@ class StatusBoard:
             self._estimated_s, self._refused = now, False
             self._times.append(now)
             m = self._message
-            m.header = outcome.frame.image.header
+            m.header = outcome.header
             m.state, m.reason = state, _REASONS.get(state, "")
             m.residual = float(estimate.residual)
             m.iterations = int(estimate.iterations)
@@ -62,9 +71,12 @@ class StatusBoard:
             m.joint_names = list(names.index)
             m.position = names.positions(estimate.q)
             m.position_stddev = names.velocities(estimate.q_std)
+            m.unobservable = [str(words) for words in getattr(estimate, "unobservable", ())]
+        self.cameras.looked_at([p.name for p in outcome.pictures], outcome.refused)
 
-    def refused_frame(self, header: Header, reason: str) -> None:
-        """Take note that a frame could not be used."""
+    def refused_frame(self, header: Header, reason: str, cameras: Sequence[str]) -> None:
+        """Take note that the frames of a moment, from some cameras, could not be used."""
+        self.cameras.looked_at([], dict.fromkeys(cameras, reason))
         with self._lock:
             self.rejected += 1
             self._refused = True
@@ -117,6 +129,7 @@ class StatusBoard:
                 m.rate_hz = (len(self._times) - 1) / (self._times[-1] - self._times[0])
             m.frames_received, m.frames_dropped = received, dropped
             m.frames_rejected = self.rejected
+            m.cameras = self.cameras.messages()
             return copy.copy(m)
 
     def summary(self, received: int, dropped: int) -> tuple[bytes, str, dict[str, str]]:
@@ -132,4 +145,16 @@ class StatusBoard:
             "frames_dropped": str(dropped),
             "frames_rejected": str(self.rejected),
         }
-        return _LEVELS[m.state], text, values
+        for name, sigma in zip(m.joint_names, m.position_stddev, strict=True):
+            values[f"standard deviation of {name}"] = f"{sigma:.5f}"
+        if m.unobservable:
+            values["not observable"] = "; ".join(m.unobservable)
+        level = _LEVELS[m.state]
+        for camera in m.cameras:
+            if camera.name:
+                state = CAMERA_STATE_NAMES[camera.state]
+                values[f"camera {camera.name}"] = state + f": {camera.reason}" * bool(camera.reason)
+                if camera.state != CameraStatus.USED and level == OK:
+                    level = WARN
+                    text += f"; camera {camera.name}: {camera.reason or state}"
+        return level, text, values

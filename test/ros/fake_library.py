@@ -54,32 +54,52 @@ class Observation:
     depth_m: np.ndarray | None = None
     mask: np.ndarray | None = None
     ignore_mask: np.ndarray | None = None
+    camera_name: str | None = None
+
+
+@dataclasses.dataclass
+class Mount:
+    link: str | None = None
+    estimate: bool | None = None
+
+
+@dataclasses.dataclass
+class Camera:
+    T: np.ndarray
+    covariance: np.ndarray
 
 
 @dataclasses.dataclass
 class Estimate:
     q: np.ndarray
-    T_base_camera: np.ndarray
     state: State
     q_std: np.ndarray
     residual: float = 0.0
     iterations: int = 3
     stop_reason: str = "converged"
-    covariance: np.ndarray | None = None
-    camera_covariance: np.ndarray | None = None
+    cameras: dict = dataclasses.field(default_factory=dict)
+    unobservable: tuple[str, ...] = ("elbow does not move any visible pixel",)
 
 
 class FakeTracker:
     """Believes encoders, else adds 0.01 rad a frame; residual: resets, depth (mm), masks."""
 
-    def __init__(self, model, gaussians, config) -> None:
+    def __init__(self, model, gaussians, config, cameras) -> None:
         self.model, self.config, self.resets = model, config, 0
+        self.mounts = dict(cameras)
+        for mount in self.mounts.values():
+            if mount.link is not None:
+                model.link_index(mount.link)
 
     def reset(self, q=None, T_base_camera=None) -> None:
         self.resets += 1
-        self.q, self.T = np.array(q), np.array(T_base_camera)
+        self.q, self.T = np.array(q), dict(T_base_camera)
 
-    def update(self, observation: Observation) -> Estimate:
+    def place(self, name, T) -> None:
+        self.T[name] = T
+
+    def update(self, observations: list[Observation]) -> Estimate:
+        observation = observations[0]
         time.sleep(self.config.delay_s)
         brightness = int(observation.image.mean())
         if brightness >= CRASH:
@@ -98,14 +118,18 @@ class FakeTracker:
             if mask is not None:
                 residual += weight * float(mask.mean())
         q_std = np.where(np.isnan(measured), 0.5, 0.1)
-        return Estimate(self.q, self.T, state, q_std, residual, camera_covariance=np.eye(6) * 1e-4)
+        cameras = {
+            o.camera_name: Camera(self.T[o.camera_name], np.eye(6) * 1e-4) for o in observations
+        }
+        return Estimate(self.q, state, q_std, residual, cameras=cameras)
 
-    def render(self, estimate, camera):
+    def render(self, estimate, camera, name=None):
+        """A red robot 2 m away in the left half of the image."""
         rgb = np.zeros((camera.height, camera.width, 3), np.float32)
         alpha = np.zeros((camera.height, camera.width), np.float32)
-        rgb[:, : camera.width // 2, 0] = 1.0
-        alpha[:, : camera.width // 2] = 1.0
-        return rgb, alpha, alpha
+        rgb[:, : round(camera.cx), 0] = 1.0
+        alpha[:, : round(camera.cx)] = 1.0
+        return rgb, alpha, 2.0 * alpha
 
 
 def load_robot(settings, description=None):
@@ -117,7 +141,7 @@ def load_robot(settings, description=None):
     return model, None
 
 
-LIBRARY = Library(load_robot, FakeTracker, FakeConfig, Observation)
+LIBRARY = Library(load_robot, FakeTracker, FakeConfig, Observation, Mount)
 
 
 if __name__ == "__main__":

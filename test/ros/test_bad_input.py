@@ -29,7 +29,7 @@ def process(start_node):
         SCRIPT,
         "--ros-args",
         "-p",
-        "initial_camera_pose:=[1.0, 0.0, 0.5, 0.0, 0.0, 0.0]",
+        "initial_camera_pose:=[2.0, 0.0, 0.5, -1.5708, 0.0, 1.5708]",
         "-p",
         "stale_timeout_s:=0.6",
         "-p",
@@ -293,7 +293,9 @@ def test_solver_fails(probe, process):
     probe.until(
         lambda: probe.fault("solver", "the solver blew up", ERROR), each=lambda: probe.send(CRASH)
     )
-    probe.until(lambda: probe.last_status().state == EstimatorStatus.LOST)
+    probe.until(
+        lambda: probe.last_status().state == EstimatorStatus.LOST, each=lambda: probe.send(CRASH)
+    )
     assert "the solver blew up" in probe.last_status().reason
     assert process.output().count("the solver blew up") == 1
 

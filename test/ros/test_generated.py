@@ -53,25 +53,32 @@ def test_ros_reads_the_yaml(ros):
     from drrobot_ros.identification import IdentificationConfig
     from drrobot_ros.ros.parameters import Parameters, warn_of_unknown
     from drrobot_ros.ros.settings import (
+        CameraSettings,
         PoseEstimatorSettings,
         RobotIdentifierSettings,
         SimulatedRobotSettings,
     )
     from drrobot_ros.simulation.config import EncoderConfig, SceneConfig
 
-    for node_name, classes in (
-        ("pose_estimator", {"": PoseEstimatorSettings, "tracker.": TrackerConfig}),
-        ("robot_identifier", {"": RobotIdentifierSettings, "fit.": IdentificationConfig}),
-        (
-            "simulated_robot",
-            {"": SimulatedRobotSettings, "encoders.": EncoderConfig, "scene.": SceneConfig},
-        ),
-    ):
+    of_node = {
+        "pose_estimator": [
+            (PoseEstimatorSettings, ""),
+            (CameraSettings, ""),
+            (TrackerConfig, "tracker."),
+        ],
+        "robot_identifier": [(RobotIdentifierSettings, ""), (IdentificationConfig, "fit.")],
+        "simulated_robot": [
+            (SimulatedRobotSettings, ""),
+            (EncoderConfig, "encoders."),
+            (SceneConfig, "scene."),
+        ],
+    }
+    for node_name, classes in of_node.items():
         path = str(generate.ROOT / "config" / f"{node_name}.yaml")
         arguments = ["--ros-args", "--params-file", path]
         node = rclpy.create_node(f"{node_name}_yaml", cli_args=arguments)
         try:
-            for prefix, cls in classes.items():
+            for cls, prefix in classes:
                 assert Parameters(node, cls, prefix).config == cls()
             assert warn_of_unknown(node) == []
             assert len(node._parameter_overrides) == len(generate.nodes()[node_name])

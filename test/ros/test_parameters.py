@@ -13,8 +13,8 @@ from rclpy.parameter import Parameter
 
 from drrobot_ros.configuration import setting, validate
 from drrobot_ros.errors import InputError
-from drrobot_ros.ros.parameters import Parameters, warn_of_unknown
-from drrobot_ros.ros.settings import PoseEstimatorSettings, SimulatedRobotSettings
+from drrobot_ros.ros.parameters import Parameters, fit, warn_of_unknown
+from drrobot_ros.ros.settings import CameraSettings, PoseEstimatorSettings, SimulatedRobotSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +40,12 @@ class Config:
         validate(self)
         if self.low >= self.high:
             raise InputError(f"low is {self.low}, which is not below high, {self.high}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Single:
+    low: float = setting(0.0, "a number")
+    word: str = setting("w", "a word")
 
 
 @pytest.fixture
@@ -84,6 +90,22 @@ def test_start_values(make):
     expected = Config(mode="b", numbers=(1.0, 2.0), paths=("y", "z"), inner=Inner(2.0))
     assert parameters.config == expected
     assert node.get_parameter("inner.gain").value == 2.0
+
+
+def test_words_that_yaml_takes_for_booleans(make):
+    assert fit(Parameter("mode", value=False), Parameter.Type.STRING).value == "no"
+    assert fit(Parameter("mode", value=True), Parameter.Type.STRING).value == "yes"
+    with pytest.raises(InputError, match=r"mode.*'yes'.*a, b"):
+        make(mode=True)
+
+
+def test_defaults_of_an_object(make):
+    node, _ = make(**{"inner__gain": 2.0, "left__low": -3.0})
+    given = Single(low=-1.0, word="x")
+    left = Parameters(node, Single, "left.", defaults=given)
+    assert left.config == Single(low=-3.0, word="x")
+    assert node.get_parameter("left.word").value == "x"
+    assert Parameters(node, Single, "right.").config == Single()
 
 
 def test_whole_numbers_do_for_doubles(make):
@@ -187,12 +209,14 @@ def test_misspelt_parameters_are_named(make):
 @pytest.mark.parametrize(
     ("cls", "values", "words"),
     [
-        (PoseEstimatorSettings, {"initial_camera_pose": (1.0, 2.0)}, "7 numbers"),
-        (PoseEstimatorSettings, {"initial_camera_pose": (0.0,) * 7}, "zero quaternion"),
+        (CameraSettings, {"initial_camera_pose": (1.0, 2.0)}, "7 numbers"),
+        (CameraSettings, {"initial_camera_pose": (0.0,) * 7}, "zero quaternion"),
         (PoseEstimatorSettings, {"initial_joint_positions": (math.nan,)}, "finite"),
+        (PoseEstimatorSettings, {"cameras": ("front", "front")}, "different names"),
+        (PoseEstimatorSettings, {"cameras": ("tracker",)}, "cannot be a camera's name"),
         (PoseEstimatorSettings, {"package_paths": (1,)}, "list of str"),
         (PoseEstimatorSettings, {"robot": "ur5e.npz"}, "splats"),
-        (PoseEstimatorSettings, {"image_rectified": "maybe"}, "auto, yes, no"),
+        (CameraSettings, {"image_rectified": "maybe"}, "auto, yes, no"),
         (SimulatedRobotSettings, {"camera_pose": (1.0,)}, "7 numbers"),
         (SimulatedRobotSettings, {"rate_hz": 0.0}, "rate_hz"),
     ],
@@ -200,4 +224,4 @@ def test_misspelt_parameters_are_named(make):
 def test_settings_of_the_nodes(cls, values, words):
     with pytest.raises(InputError, match=words):
         cls(**values)
-    assert PoseEstimatorSettings(initial_camera_pose=(1, 2, 3, 0, 0, 0)).initial_camera_pose[0] == 1
+    assert CameraSettings(initial_camera_pose=(1, 2, 3, 0, 0, 0)).initial_camera_pose[0] == 1

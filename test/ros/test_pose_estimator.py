@@ -26,7 +26,7 @@ from drrobot_ros.ros.conversions import (
 from drrobot_ros.ros.images import image_to_rgb
 
 SCRIPT = str(Path(__file__).with_name("fake_library.py"))
-START = [1.0, -0.5, 0.7, 0.1, 0.2, 0.3]
+START = [2.0, 0.1, 0.5, -1.6, 0.05, 1.5]
 T_START = matrix_from_numbers(START)
 
 
@@ -242,7 +242,7 @@ def test_camera_pose_goes_through_the_drivers_frames(probe):
 
 def test_tf_of_somebody_else_is_left_alone_and_gives_the_start(probe):
     """Runs last: what is latched on /tf_static stays."""
-    T = matrix_from_numbers([2.0, 0.0, 1.0, 0.0, 0.0, 0.0])
+    T = matrix_from_numbers([-2.0, 0.0, 1.0, 0.0, 0.0, 0.0])
     theirs = tf.stamped("world", "camera_link", T, probe.header())
     base = tf.stamped("world", "base", np.eye(4), probe.header())
     probe.tf_static_pub.publish(TFMessage(transforms=[theirs, base]))
@@ -254,6 +254,6 @@ def test_tf_of_somebody_else_is_left_alone_and_gives_the_start(probe):
     assert probe.set(initial_camera_pose=[])[0].successful
     probe.reset()
     _, found = send_one(probe, ("status", "pose"))
-    assert matrix_from_pose(found["pose"].pose.pose)[0, 3] == pytest.approx(2.02)
+    assert matrix_from_pose(found["pose"].pose.pose)[0, 3] == pytest.approx(-1.98)
     # What tf says and what is published agree now: nothing is wrong.
     probe.until(lambda: probe.fault("tf", "ok"), each=probe.send)

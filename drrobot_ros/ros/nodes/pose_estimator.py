@@ -2,27 +2,29 @@
 
 import sys
 import time
-from functools import partial
 from typing import Any
 
 from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo, Image, JointState
-from std_msgs.msg import String
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
 
 from drrobot_msgs.msg import EstimatorStatus
 from drrobot_ros.ros import qos, tf
+from drrobot_ros.ros.camera_board import CameraBoard
+from drrobot_ros.ros.camera_inputs import CameraInputs
 from drrobot_ros.ros.conversions import stamp_to_ns
 from drrobot_ros.ros.diagnostics import WARN, Diagnostics
+from drrobot_ros.ros.frame_errors import FrameError, NotReadyError
 from drrobot_ros.ros.latest import LatestWorker
 from drrobot_ros.ros.library import Library, default_library
 from drrobot_ros.ros.outputs import Outputs
 from drrobot_ros.ros.parameters import Parameters, warn_of_unknown
-from drrobot_ros.ros.pipeline import FrameError, NotReadyError, Pipeline
+from drrobot_ros.ros.pipeline import Outcome, Pipeline
 from drrobot_ros.ros.runner import run
 from drrobot_ros.ros.settings import PoseEstimatorSettings
 from drrobot_ros.ros.status import StatusBoard
-from drrobot_ros.ros.synchronizer import Frame, Synchronizer
+from drrobot_ros.ros.synchronizer import Frame
 from drrobot_ros.ros.timers import steady_timer
 
 BELIEVED = (EstimatorStatus.TRACKING, EstimatorStatus.UNCERTAIN)
@@ -33,8 +35,11 @@ class PoseEstimator(Node):
 
     Subscribes: image, camera_info; robot_description unless the parameter robot is set;
     joint_states, depth, mask, ignore_mask as the parameters say.
-    Publishes: ~/joint_states, ~/camera_pose, ~/overlay, ~/status, /tf, /diagnostics.
+    Publishes: ~/joint_states, ~/camera_pose, ~/overlay, ~/robot_mask, ~/robot_depth,
+    ~/depth_without_robot, ~/status, /tf, /diagnostics.
     Service: ~/reset.
+    Several cameras have the topics of images, and of what is published of a camera, in a namespace
+    each: <camera>/image, ~/<camera>/overlay.
 
     Callbacks only store; one worker thread looks at the newest frame.
 
@@ -53,17 +58,18 @@ class PoseEstimator(Node):
         settings = self._settings.config
         self._diagnostics = Diagnostics(self)
         self._frames = tf.listen(self)
-        self._status = StatusBoard()
+        self._inputs = CameraInputs(self, settings.cameras, self._diagnostics)
+        self._status = StatusBoard(CameraBoard([r.name for r in self._inputs.readers]))
         self._pipeline = Pipeline(
             library=library,
             settings=lambda: self._settings.config,
             config=lambda: self._tracker_config.config,
             diagnostics=self._diagnostics,
             camera_from_tf=self._frames.lookup,
-            rectified=self._is_rectified(settings),
+            readers=self._inputs.readers,
         )
         self._pipeline.expect_joint_states = lambda: self.count_publishers("joint_states") > 0
-        self._outputs = Outputs(self, self._frames, self._diagnostics)
+        self._outputs = Outputs(self, self._pipeline, self._frames, self._diagnostics)
         self._status_publisher = qos.publisher(self, EstimatorStatus, "~/status", qos.OUTPUT)
         self._status_sent_s = 0.0
         self._worker = LatestWorker(self._work, self._failed, "solver")
@@ -78,24 +84,10 @@ class PoseEstimator(Node):
         if settings.robot:
             self._worker.run(lambda: self._load(None))
 
-    def _is_rectified(self, settings: PoseEstimatorSettings) -> bool:
-        if settings.image_rectified == "auto":
-            return "raw" not in self.resolve_topic_name("image").rsplit("/", 1)[-1]
-        return settings.image_rectified == "yes"
-
     def _subscribe(self, settings: PoseEstimatorSettings) -> None:
-        extras = ("depth", "mask", "ignore_mask")
-        extras = [name for name in extras if getattr(settings, f"subscribe_{name}")]
-        sync = Synchronizer(self._worker.put, extras)
-
-        def image(message: Image) -> None:
-            self._status.image_received()
-            sync.add_image(message, self.get_clock().now().nanoseconds)
-
-        qos.subscribe(self, Image, "image", image, qos.IMAGE_INPUT)
-        qos.subscribe(self, CameraInfo, "camera_info", sync.add_info, qos.IMAGE_INPUT)
-        for name in extras:
-            qos.subscribe(self, Image, name, partial(sync.add_extra, name), qos.IMAGE_INPUT)
+        self._inputs.subscribe(
+            self._worker.put, self._status.image_received, settings.sync_tolerance_s
+        )
         if settings.subscribe_joint_states:
             add = self._pipeline.add_joint_state
             qos.subscribe(self, JointState, "joint_states", add, qos.STREAM_INPUT)
@@ -134,29 +126,35 @@ class PoseEstimator(Node):
         response.message = "starts afresh from the initial values at the next image"
         return response
 
-    def _work(self, frame: Frame) -> None:
+    def _work(self, frames: dict[str, Frame]) -> None:
         settings = self._settings.config
+        first = next(iter(frames.values()))
         try:
-            outcome = self._pipeline.process(frame)
+            outcome = self._pipeline.process(frames)
         except FrameError as error:
-            if not isinstance(error, NotReadyError):
-                self._diagnostics.fault(error.topic, str(error))
-            elif error.fault:
-                self._diagnostics.fault(error.topic, str(error), WARN)
-            self._status.refused_frame(frame.image.header, f"{error.topic}: {error}")
-            self._publish_status()
+            self._refused(error, frames, first.image.header)
             return
         self._diagnostics.good("solver")
-        latency_ns = self.get_clock().now().nanoseconds - stamp_to_ns(frame.image.header.stamp)
+        latency_ns = self.get_clock().now().nanoseconds - stamp_to_ns(outcome.header.stamp)
         self._status.estimated_frame(outcome, self._pipeline.names, latency_ns * 1e-9)
         believed = self._status.state in BELIEVED
         if believed:
-            self._outputs.estimate(outcome, self._pipeline, settings.publish_tf)
+            self._outputs.estimate(outcome, publish_tf=settings.publish_tf)
         self._publish_status()
-        self._check_age(frame, settings.max_stamp_age_s)
-        self._outputs.overlay(outcome, self._pipeline, settings, believed)
+        self._check_age(outcome, settings.max_stamp_age_s)
+        self._outputs.pictures(outcome, settings, believed=believed)
 
-    def _check_age(self, frame: Frame, limit_s: float) -> None:
+    def _refused(self, error: FrameError, frames: dict[str, Frame], header: Header) -> None:
+        if not isinstance(error, NotReadyError):
+            self._diagnostics.fault(error.topic, str(error))
+        elif error.fault:
+            self._diagnostics.fault(error.topic, str(error), WARN)
+        reason = f"{error.topic}: {error}"
+        self._status.refused_frame(header, reason, list(frames))
+        self._publish_status()
+
+    def _check_age(self, outcome: Outcome, limit_s: float) -> None:
+        frame = outcome.pictures[0].frame
         age_s = (frame.received_ns - stamp_to_ns(frame.image.header.stamp)) * 1e-9
         if abs(age_s) > limit_s:
             self._diagnostics.fault(
@@ -176,13 +174,17 @@ class PoseEstimator(Node):
         self._publish_status()
 
     def _look_for_silence(self) -> None:
-        if self._status.look_for_silence(self._settings.config.stale_timeout_s):
+        timeout_s = self._settings.config.stale_timeout_s
+        if self._status.look_for_silence(timeout_s):
             self._publish_status()
+        for name, words in self._status.cameras.dark(timeout_s).items():
+            self._diagnostics.fault(f"{name}/image", words, WARN, cause="dark")
 
     def _heartbeat(self) -> None:
         received = self._status.received_s
         if received is None and self._pipeline.model is not None:
-            self._status.note(f"waiting for an image on {self.resolve_topic_name('image')}")
+            topics = [self.resolve_topic_name(r.topic("image")) for r in self._inputs.readers]
+            self._status.note(f"waiting for an image on {', '.join(topics)}")
         if time.monotonic() - self._status_sent_s > 0.9:
             self._publish_status()
 

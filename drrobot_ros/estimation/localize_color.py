@@ -1,0 +1,126 @@
+"""Search in a colour image: hypotheses scored by the colours seen where the robot's parts would be.
+
+The score is the mutual information of rendered labels and seen colours
+(:mod:`drrobot_ros.estimation.search`): it needs neither a mask nor known light, and unlike colours
+counted around an estimate it does not confirm a wrong one. Hypotheses are drawn by the
+cross-entropy method, from several starts.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drrobot_ros.estimation.levels import make_level
+from drrobot_ros.estimation.localization import Candidate, Guess, LocalizeConfig
+from drrobot_ros.estimation.localize_refine import Hypothesis, Refined
+from drrobot_ros.estimation.localize_space import SearchSpace
+from drrobot_ros.estimation.manifold import Coordinates, exp_se3
+from drrobot_ros.estimation.normal_equations import ImageModel, ImageTarget
+from drrobot_ros.estimation.observation import Observation
+from drrobot_ros.estimation.search import RegionScore, palette_of
+from drrobot_ros.estimation.segmentation import ColorClusters, part_labels
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+
+WIDTH = 120  # px
+SPLATS = 1000
+RESTARTS = 3
+GENERATIONS = 7
+
+
+class ColorSearch:
+    """Finds hypotheses in colour images, and judges refined ones.
+
+    Args:
+        model: the robot.
+        gaussians: its splats.
+        config: settings.
+    """
+
+    def __init__(self, model: Any, gaussians: Any, config: LocalizeConfig) -> None:
+        self.config = config
+        self._model = model
+        self._coordinates = Coordinates.of(model.tree, model.nq, model.nv)
+        palette = palette_of(np.asarray(gaussians.colors))
+        few = gaussians.subset(SPLATS)
+        labels = part_labels(few.colors, palette)
+        self._images = ImageModel(model.tree, few, model.nq, model.nv, labels)
+        self._score: tuple[int, RegionScore | None] = (0, None)
+
+    def find(
+        self, observation: Observation, guess: Guess, rng: np.random.Generator
+    ) -> list[Hypothesis]:
+        """Return hypotheses, best first: the best of every restart."""
+        score = self._score_of(observation)
+        space = SearchSpace.of(self._model, self._coordinates, guess)
+        found = [self._climb(score, space, guess, rng) for _ in range(RESTARTS)]
+        found.sort(key=lambda h: -h[2])
+        return [Hypothesis(q, T) for q, T, _ in found[: self.config.candidates]]
+
+    def judge(self, observation: Observation, guess: Guess, refined: Refined) -> Candidate:
+        """Score a refined hypothesis."""
+        score = self._score_of(observation)
+        value = float(score(refined.q[None], refined.T_camera)[0])
+        s = refined.solution.statistics[0]
+        share = s.intersection / max(s.union, 1e-6)
+        return Candidate(refined.q, refined.T_camera, value, share, refined.solution)
+
+    def distinct(self, candidates: list[Candidate]) -> list[Candidate]:
+        """Drop candidates that are the same as a better one."""
+        out: list[Candidate] = []
+        for c in candidates:
+            gaps = [np.abs(self._coordinates.difference(o.q, c.q)).max() for o in out]
+            if all(gap > 0.15 for gap in gaps):
+                out.append(c)
+        return out
+
+    def _climb(
+        self, score: RegionScore, space: SearchSpace, guess: Guess, rng: np.random.Generator
+    ) -> tuple[Vector, Matrix, float]:
+        """Draw hypotheses around the best ones so far, ever closer."""
+        nv, count = self._coordinates.nv, 40 * (self._coordinates.nv + 6 * guess.camera_free)
+        assert guess.T_base_camera is not None
+        q = space.joints(count, rng)
+        T = space.cameras(
+            count,
+            rng,
+            score.target.K,
+            (score.target.width, score.target.height),
+            np.zeros((1, 3)),
+        )
+        best: tuple[Vector, Matrix, float] = (q[0], T[0], -np.inf)
+        for _ in range(GENERATIONS):
+            values = score(q, T)
+            order = np.argsort(-values)
+            if values[order[0]] > best[2]:
+                best = q[order[0]], T[order[0]], float(values[order[0]])
+            elite = order[: max(6, count // 10)]
+            centre, pose = q[order[0]], T[order[0]]
+            moves = np.stack([self._coordinates.difference(centre, q[k]) for k in elite])
+            mean, spread = moves.mean(0), moves.std(0) * 1.1 + 1e-3
+            steps = mean + spread * rng.normal(size=(count, nv))
+            q = np.stack([self._coordinates.integrate(centre, step) for step in steps])
+            q = np.clip(q, *space.limits)
+            if guess.camera_free:
+                size = np.repeat([T[elite, :3, 3].std(0).mean(), 0.3 * spread.mean()], 3)
+                T = np.stack([pose @ exp_se3(s) for s in rng.normal(size=(count, 6)) * size])
+        return best
+
+    def _score_of(self, observation: Observation) -> RegionScore:
+        if self._score[0] != id(observation) or self._score[1] is None:
+            level = make_level(dataclasses.replace(observation, depth_m=None), WIDTH)
+            target = ImageTarget(
+                K=level.camera.K,
+                width=level.camera.width,
+                height=level.camera.height,
+                weight=level.weight,
+                inset_px=0.6,
+            )
+            clusters = ColorClusters.of(level.pixels).assign(level.pixels)
+            self._score = id(observation), RegionScore(self._images, target, clusters)
+        score = self._score[1]
+        assert score is not None
+        return score

@@ -236,7 +236,28 @@ class ImageModel:
             self.count, self.n_links, *[_pointer(a) for a in parts]
         )
         weakref.finalize(self, self._lib.drr_tree_destroy, self._tree)
-        weakref.finalize(self, self._lib.drr_splats_destroy, self._splats)
+        self._parts = parts
+        self._free = weakref.finalize(self, self._lib.drr_splats_destroy, self._splats)
+
+    def recolor(self, colors: NDArray[np.floating]) -> None:
+        """Give the splats other colours [n,3], e.g. those that a light makes of them in a pose."""
+        self._free()
+        self._parts[4] = _f32(colors)
+        self._splats = self._lib.drr_splats_create(
+            self.count, self.n_links, *[_pointer(a) for a in self._parts]
+        )
+        self._free = weakref.finalize(self, self._lib.drr_splats_destroy, self._splats)
+
+    def set_colors(self, colors: NDArray[np.floating]) -> None:
+        """Give every splat a new colour [n,3].
+
+        Raises:
+            InputError: a wrong size.
+        """
+        colors = _f32(colors)
+        if colors.shape != (self.count, 3):
+            raise InputError(f"colors must be {[self.count, 3]}, got {list(colors.shape)}")
+        self._lib.drr_splats_set_colors(self._splats, _pointer(colors))
 
     def evaluate(
         self,
@@ -469,6 +490,8 @@ def _functions() -> ctypes.CDLL:
     lib.drr_splats_create.restype = ctypes.c_void_p
     lib.drr_splats_create.argtypes = [ctypes.c_int32, ctypes.c_int32, *[_FLOAT] * 6, _INT]
     lib.drr_splats_destroy.argtypes = [ctypes.c_void_p]
+    lib.drr_splats_set_colors.restype = None
+    lib.drr_splats_set_colors.argtypes = [ctypes.c_void_p, _FLOAT]
     pointer = ctypes.c_void_p
     lib.drr_evaluate.restype = ctypes.c_int32
     lib.drr_evaluate.argtypes = [pointer, pointer, _DOUBLE, *[pointer] * 2, _DOUBLE, _DOUBLE]

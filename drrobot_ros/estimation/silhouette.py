@@ -119,8 +119,11 @@ class SilhouetteSource:
     def learn(self, level: Level, rendered: RenderedImages) -> None:
         """Learn the background of an image whose estimate is good."""
         self._seen += 1
-        if (self._seen - 1) % self._every:
-            return
+        if (self._seen - 1) % self._every == 0:
+            self.teach(level, rendered)
+
+    def teach(self, level: Level, rendered: RenderedImages) -> None:
+        """Learn the background of an image, whatever was learned before."""
         reach = max(2, round(0.02 * level.camera.width))
         free = dilate(rendered.alpha, reach) < 0.02
         if level.weight is not None:

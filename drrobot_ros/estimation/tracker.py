@@ -110,6 +110,12 @@ class Tracker:
         else:
             self._fine = self._colored
             self._solve_coarse = image_model(gaussians.subset(COARSE_SPLATS), False)
+        lit = getattr(gaussians, "light", None) is not None or (
+            getattr(gaussians, "sh", None) is not None
+        )
+        self._lit = [(self._colored, gaussians)] if lit and not self._by_parts else []
+        if self._lit:
+            self._lit.append((self._solve_coarse, gaussians.subset(COARSE_SPLATS)))
         self._limits = (np.asarray(model.lower, float), np.asarray(model.upper, float))
         mounts = {"camera": CameraMount()} if cameras is None else dict(cameras)
         if not mounts:
@@ -173,6 +179,28 @@ class Tracker:
             InputError: an unknown camera, or not a rigid transform.
         """
         self._camera(name).reset(T)
+
+    def learn_background(self, observation: Observation, q: Vector) -> None:
+        """Learn what is behind the robot from an image in which its joints are known.
+
+        Several images in different poses, by a camera that stands still, show what is behind the
+        whole robot; `reset` forgets it.
+
+        Args:
+            observation: the image, of a camera whose pose was given.
+            q: joint positions [nq].
+
+        Raises:
+            InputError: the camera is unknown, moves with a link, or its pose was never given.
+        """
+        (seen,) = self._check(observation)
+        camera = self._cameras[seen.name]
+        if camera.link >= 0:
+            raise InputError(f"camera {seen.name!r} moves with the robot: it has no background")
+        q = np.clip(np.asarray(q, np.float64), *self._limits)
+        for level in seen.levels.values():
+            bare = camera.bare(self.config, level.camera, level.weight)
+            camera.silhouette.teach(level, self._coarse.images(q, self._pose(seen.name), bare))
 
     def update(self, observation: Observation | Sequence[Observation]) -> Estimate:
         """Estimate the robot's state at the moment of an image, or of one of each camera.
@@ -352,6 +380,7 @@ class Tracker:
         priors = self._joint_priors(start.q, dt, encoders)
         cameras = [self._unknown(s.name, start.T[s.name]) for s in seen]
         budget_s = 1e-3 * config.budget_ms
+        self._relight(seen[0].name, start)
         iterations = 0
         state: State | None = None
         solution: Solution | None = None
@@ -388,6 +417,15 @@ class Tracker:
             iterations += solution.iterations
         assert solution is not None
         return dataclasses.replace(solution, iterations=iterations), targets
+
+    def _relight(self, name: str, start: Start) -> None:
+        """Colour splats that have a light or harmonics as a camera would see them at the start."""
+        if not self._lit:
+            return
+        T_links = self.model.forward_kinematics(torch.from_numpy(start.q)).float()
+        eye = torch.from_numpy(self._in_base(name, start.q, start.T[name])).float()
+        for model, splats in self._lit:
+            model.recolor(splats.seen_colors(T_links, eye).detach().numpy())
 
     def _joint_priors(self, q: Vector, dt: float, encoders: Vector | None) -> list[JointPrior]:
         config = self.config

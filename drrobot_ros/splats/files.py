@@ -12,12 +12,13 @@ import numpy as np
 import torch
 
 from drrobot_ros.errors import InputError
-from drrobot_ros.splats.gaussians import UNTRAINED_INSET_PX, GaussianRobot
+from drrobot_ros.splats.gaussians import INSET_PX, GaussianRobot
 
 FORMAT = "drrobot_gaussians"
 VERSION = 2  # 1 had no light, harmonics, inset or modules, and still loads
 _MAX_BYTES = 2_000_000_000  # unpacked; a damaged or hostile header may ask for more
 _ARRAYS = ("means", "quats", "scales", "opacities", "colors", "normals")
+_OPTIONAL = ("sh", "light", "base_colors")
 
 
 class SplatFileError(InputError):
@@ -43,7 +44,7 @@ def save(gaussians: GaussianRobot, path: str | Path) -> None:
     content["link_index"] = gaussians.link_index.cpu().numpy().astype(np.int32)
     content["link_names"] = np.array(gaussians.link_names, dtype=np.str_)
     content["robot_name"] = np.array(gaussians.robot_name, dtype=np.str_)
-    for name in ("sh", "light"):
+    for name in _OPTIONAL:
         tensor = getattr(gaussians, name)
         if tensor is not None:
             content[name] = tensor.detach().cpu().numpy().astype(np.float32)
@@ -85,7 +86,7 @@ def load(path: str | Path) -> GaussianRobot:
     if missing:
         raise SplatFileError(f"{str(path)!r} lacks {', '.join(missing)}")
     try:
-        names = [*_ARRAYS, *(n for n in ("sh", "light") if n in content)]
+        names = [*_ARRAYS, *(n for n in _OPTIONAL if n in content)]
         tensors = {n: torch.from_numpy(content[n].astype(np.float32)) for n in names}
         index = content["link_index"]
         if index.dtype.kind not in "iu" or content["link_names"].ndim != 1:
@@ -95,7 +96,7 @@ def load(path: str | Path) -> GaussianRobot:
             link_index=torch.from_numpy(index.astype(np.int64)),
             link_names=tuple(str(n) for n in content["link_names"]),
             robot_name=str(content["robot_name"]),
-            inset_px=float(content.get("inset_px", UNTRAINED_INSET_PX)),
+            inset_px=float(content.get("inset_px", INSET_PX)),
             modules=_modules(content),
             about=_about(content),
         )

@@ -23,9 +23,9 @@ from drrobot_ros.splats.sampling import SurfaceConfig, sample_cells
 _COARSE_COVERAGE = 0.9  # of the fine ones'
 _COARSE_INSET = 0.07  # of the growth in spacing
 
-#: How far Gaussians laid on meshes reach beyond the contour on an image, px: the rasterizer's own
-#: blur and their tails. Trained ones have learned to stop at it.
-UNTRAINED_INSET_PX = 0.6
+#: How far Gaussians on a surface reach beyond its contour on an image of any size, px: by the
+#: rasterizer's own blur and by their tails.
+INSET_PX = 0.6
 
 _SHAPES = {
     "means": (3,),
@@ -56,6 +56,7 @@ class GaussianRobot:
         sh: [N, 8, 3] harmonics of degrees 1 and 2 of the direction of view in link coordinates,
             added to the colour (with `colors`: 27 coefficients), or None.
         light: [lighting.SIZE] the light that `colors` were trained in, or None.
+        base_colors: [N, 3] the meshes' own colours where `colors` were trained, or None.
         inset_px: splats have to move inward along their normals by this much on the image, px.
         modules: tensors of further parts of a trained model, by part and name.
         about: how it was made (JSON values): command, scores, times.
@@ -75,7 +76,8 @@ class GaussianRobot:
     robot_name: str = ""
     sh: Tensor | None = None
     light: Tensor | None = None
-    inset_px: float = UNTRAINED_INSET_PX
+    base_colors: Tensor | None = None
+    inset_px: float = INSET_PX
     modules: Mapping[str, Mapping[str, Tensor]] = dataclasses.field(default_factory=dict)
     about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -108,7 +110,11 @@ class GaussianRobot:
         self._check_appearance(n)
 
     def _check_appearance(self, n: int) -> None:
-        wanted = {"sh": (n, harmonics.BEYOND_CONSTANT, 3), "light": (lighting.SIZE,)}
+        wanted = {
+            "sh": (n, harmonics.BEYOND_CONSTANT, 3),
+            "light": (lighting.SIZE,),
+            "base_colors": (n, 3),
+        }
         for name, shape in wanted.items():
             tensor = getattr(self, name)
             if tensor is None:
@@ -203,9 +209,23 @@ class GaussianRobot:
             share = cells.area / np.bincount(cell, cells.area, count)[cell]
             sh = _tensor(sums_by_cell(cell, _array(sh) * share[:, None, None], count))
         light = None if self.light is None else self.light.detach().cpu().float()
+        base = self.base_colors
+        if base is not None:
+            share = cells.area / np.bincount(cell, cells.area, count)[cell]
+            base = _tensor(sums_by_cell(cell, _array(base) * share[:, None], count))
         return dataclasses.replace(
-            result, sh=sh, light=light, inset_px=self.inset_px, about=self.about
+            result,
+            sh=sh,
+            light=light,
+            base_colors=base,
+            inset_px=self.inset_px,
+            about=self.about,
         )
+
+    @property
+    def part_colors(self) -> Tensor:
+        """The colours [N, 3] by which parts are told apart: the meshes' own where known."""
+        return self.colors if self.base_colors is None else self.base_colors
 
     def pose(self, T_base_link: Tensor) -> tuple[Tensor, Tensor]:
         """Return centres [..., N, 3] (m) and rotations [..., N, 4] (wxyz) in the base frame.
@@ -270,7 +290,7 @@ class GaussianRobot:
     def to(self, target: Any) -> "GaussianRobot":
         """Return the same Gaussians with another dtype or on another device."""
         moved = {name: getattr(self, name).to(target) for name in _SHAPES}
-        for name in ("sh", "light"):
+        for name in ("sh", "light", "base_colors"):
             tensor = getattr(self, name)
             moved[name] = None if tensor is None else tensor.to(target)
         index = self.link_index.to(moved["means"].device)

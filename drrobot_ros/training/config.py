@@ -36,6 +36,9 @@ class TrainConfig:
     deformation_from: float = setting(
         0.3, "share of the steps before the deformation starts", minimum=0.0, maximum=1.0
     )
+    half_share: float = setting(
+        0.3, "of the steps that see the image at half its size", minimum=0.0, maximum=1.0
+    )
     density_every: int = setting(100, "steps between adding and removing Gaussians", minimum=1)
     density_until: float = setting(
         0.5, "share of the steps after which their number stays", minimum=0.0, maximum=1.0

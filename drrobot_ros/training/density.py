@@ -94,4 +94,5 @@ def _split(model: SelfModel, rows: Tensor) -> dict[str, Tensor]:
     model.means[rows] -= shift
     added = {name: getattr(model, name)[rows].clone() for name in PARAMETERS}
     added["means"] += 2 * shift
-    return {**added, "link_index": model.link_index[rows].clone()}
+    kept = {name: getattr(model, name)[rows].clone() for name in ("link_index", "base_colors")}
+    return {**added, **kept}

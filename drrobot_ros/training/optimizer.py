@@ -71,10 +71,11 @@ class Optimizer:
 
         Args:
             keep: [K] rows that stay.
-            added: [M, ...] for each of `PARAMETERS`, and ``link_index``.
+            added: [M, ...] for each of `PARAMETERS`, ``link_index`` and ``base_colors``.
         """
         model = self.model
         model.link_index = torch.cat([model.link_index[keep], added["link_index"]])
+        model.base_colors = torch.cat([model.base_colors[keep], added["base_colors"]])
         for name in PARAMETERS:
             old = getattr(model, name)
             new = nn.Parameter(torch.cat([old[keep], added[name]]), requires_grad=old.requires_grad)
@@ -99,6 +100,7 @@ class Optimizer:
                 if key in self.adam.state.get(parameter, {}):
                     tensors[f"{key}/{name}"] = self.adam.state[parameter][key]
         tensors["link_index"] = self.model.link_index
+        tensors["base_colors"] = self.model.base_colors
         return tensors
 
     @torch.no_grad()
@@ -112,6 +114,7 @@ class Optimizer:
         model = self.model
         n = len(tensors["link_index"])
         model.link_index = tensors["link_index"].to(model.link_index)
+        model.base_colors = tensors["base_colors"].to(model.base_colors)
         for name, old in list(self.named().items()):
             value = tensors[f"value/{name}"].to(old)
             shape = (n, *old.shape[1:]) if name in PARAMETERS else tuple(old.shape)

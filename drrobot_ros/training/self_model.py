@@ -62,6 +62,7 @@ class SelfModel(nn.Module):
     """
 
     link_index: Tensor
+    base_colors: Tensor
     T_canonical: Tensor
 
     def __init__(
@@ -79,7 +80,10 @@ class SelfModel(nn.Module):
         g = gaussians.to(torch.float32)
         n = len(g)
         self.link_names, self.robot_name = g.link_names, g.robot_name
+        # With the inset the Gaussians stay on the true surface, and so fit images of any size.
+        self.inset_px = g.inset_px
         self.register_buffer("link_index", g.link_index.clone())
+        self.register_buffer("base_colors", g.part_colors.clone())
         if T_canonical is None:
             T_canonical = torch.eye(4).expand(len(g.link_names), 4, 4)
         self.register_buffer("T_canonical", T_canonical.to(g.means).clone())
@@ -188,11 +192,16 @@ class SelfModel(nn.Module):
         if light is None and self.use_light:
             light = self.light
         colors = seen_colors(posed.colors, posed.sh, light, posed.normals, views, posed.turn)
+        means = posed.means
+        if self.inset_px > 0:
+            depth_m = (means.detach() - T_base_camera[:3, 3]) @ T_base_camera[:3, 2]
+            inset = self.inset_px / (0.5 * (camera.fx + camera.fy)) * depth_m.clamp(min=0)
+            means = means - posed.normals * inset[:, None]
         K = torch.from_numpy(np.array(camera.K)).to(posed.means)
         K[0, 2] -= x0
         K[1, 2] -= y0
         image, alpha, _ = rasterize(
-            posed.means,
+            means,
             posed.quats,
             posed.scales,
             posed.opacities,
@@ -242,7 +251,8 @@ class SelfModel(nn.Module):
             robot_name=self.robot_name,
             sh=self.sh.detach().cpu().clone() if self.use_sh else None,
             light=self.light.detach().cpu().clone() if self.use_light else None,
-            inset_px=0.0,
+            base_colors=self.base_colors.cpu().clone(),
+            inset_px=self.inset_px,
             modules=modules,
             about=about,
         )

@@ -190,6 +190,11 @@ class _Run:
     def _learn(self, step: int) -> float:
         config = self.config
         view = self.views[self.order[step]]
+        # Spread evenly, known from the step alone.
+        if (step * config.half_share) % 1.0 + config.half_share >= 1.0 and min(
+            view.rgb.shape[:2]
+        ) >= 8:
+            view = view.halved()
         # The deformation starts when the rest explains what it can.
         deforms = step >= config.deformation_from * config.steps
         rgb, alpha, depth = self._render(view, self.loss.depth > 0, deforms)
@@ -210,7 +215,7 @@ class _Run:
         return model.render(
             posed,
             view.T_base_camera,
-            self.dataset.camera,
+            view.camera,
             self.white,
             depth,
             view.box,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from drrobot_ros.errors import InputError
+from drrobot_ros.geometry.camera import PinholeCamera
 from drrobot_ros.training.dataset import RobotDataset
 
 
@@ -17,7 +18,7 @@ class TrainingView:
 
     Attributes:
         rgb: [h, w, 3] uint8 over white.
-        mask: [h, w] bool.
+        mask: [h, w] bool, or the share of a pixel that shows the robot.
         depth_m: [h, w], or None where no loss needs it.
         box: x0, y0, x1, y1 px.
         share: of the whole image.
@@ -26,6 +27,7 @@ class TrainingView:
         distance_m: from the camera to the robot's middle.
         q: [nq] float32.
         scene: number of the light.
+        camera: of the whole image.
     """
 
     rgb: Tensor
@@ -38,6 +40,28 @@ class TrainingView:
     distance_m: float
     q: Tensor
     scene: int
+    camera: PinholeCamera
+
+    def halved(self) -> "TrainingView":
+        """Return the view at half its size, each pixel the mean of four."""
+        camera = self.camera.scaled(0.5)
+        x0, y0 = (-(-v // 2) for v in self.box[:2])
+        x1, y1 = (v // 2 for v in self.box[2:])
+        left, top = 2 * x0 - self.box[0], 2 * y0 - self.box[1]
+        h, w = y1 - y0, x1 - x0
+        cut = (slice(top, top + 2 * h), slice(left, left + 2 * w))
+
+        def pooled(tensor: Tensor) -> Tensor:
+            return tensor[cut].float().view(h, 2, w, 2, -1).mean(dim=(1, 3))
+
+        return dataclasses.replace(
+            self,
+            rgb=pooled(self.rgb).add(0.5).to(torch.uint8),
+            mask=pooled(self.mask)[..., 0],
+            depth_m=None if self.depth_m is None else self.depth_m[cut][::2, ::2],
+            box=(x0, y0, x1, y1),
+            camera=camera,
+        )
 
 
 def load_views(
@@ -71,6 +95,7 @@ def load_views(
                 near,
                 torch.from_numpy(view.q).float().to(device),
                 view.scene,
+                dataset.camera,
             )
         )
     if not result:

@@ -35,7 +35,7 @@ def test_training_improves_unseen_poses_and_loses_no_link(arm, dataset):
     assert after["psnr"] > before["psnr"] + 1.5
     assert after["iou"] > before["iou"] - 0.005
     assert set(result.gaussians.link_index.tolist()) == set(start.link_index.tolist())
-    assert result.gaussians.inset_px == 0.0 and len(result.gaussians) > len(start)
+    assert result.gaussians.inset_px == start.inset_px and len(result.gaussians) > len(start)
 
 
 def test_what_is_saved_renders_what_was_trained(arm, dataset, tmp_path):

@@ -95,10 +95,10 @@ class Tracker:
         self.model = model
         self.config = config or TrackerConfig()
         self._coordinates = Coordinates.of(model.tree, model.nq, model.nv)
-        palette = palette_of(np.asarray(gaussians.colors))
+        palette = palette_of(np.asarray(gaussians.part_colors))
 
         def image_model(splats: Any, labels: bool) -> ImageModel:
-            colors = part_labels(splats.colors, palette) if labels else None
+            colors = part_labels(splats.part_colors, palette) if labels else None
             return ImageModel(model.tree, splats, model.nq, model.nv, colors)
 
         self._search = image_model(gaussians.subset(SEARCH_SPLATS), True)

@@ -111,6 +111,14 @@ class ImplicitSkinning(nn.Module):
         return self.logits(points).softmax(-1)
 
     @torch.no_grad()
+    def sharpen(self, factor: float) -> None:
+        """Multiply the logits by a factor, so that one body carries nearly all of the weight."""
+        last = self.network[-1]
+        assert isinstance(last, nn.Linear)
+        last.weight.mul_(factor)
+        last.bias.mul_(factor)
+
+    @torch.no_grad()
     def link_of(self, points: Tensor) -> Tensor:
         """Return the link [N] int64 with the largest weight at canonical points [N, 3]."""
         return self.body[self.logits(points).argmax(-1)]

@@ -36,6 +36,13 @@ class SkinningStageConfig:
         4.0, "how strongly neighbours pull an ambiguous point, in nats", minimum=0.0, maximum=100.0
     )
 
+    sharpening: float = setting(
+        4.0,
+        "factor on the logits at the end: links are rigid, so weights should be 0 or 1",
+        minimum=1.0,
+        maximum=100.0,
+    )
+
     def __post_init__(self) -> None:
         validate(self)
 
@@ -97,6 +104,7 @@ def fit_skinning(
         optimizer.step()
         schedule.step()
     with torch.no_grad():
+        skinning.sharpen(config.sharpening)
         logits = skinning.logits(x)
         agreement = float((logits.argmax(1) == votes.argmax(1)).float().mean())
         weights = logits.softmax(-1)

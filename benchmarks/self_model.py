@@ -7,6 +7,7 @@ resumed. `--robots` and `--parts` choose what is measured.
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import os
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import self_model_tracking
 import torch
 from common import QUICK, ROOT, Benchmark
 
@@ -32,9 +34,9 @@ GAIN_DB = 2.0
 TRAIN_S = 180.0
 WORST_IOU = 0.9
 ABLATION_ROBOTS = ("universal_robots_ur5e", "unitree_go2")
-ABLATION_STEPS = 500
+ABLATION_STEPS = 400
 COUNTS = (2000, 5000, 10000, 20000, 40000)
-PARTS = ("robots", "ablation", "skinning")
+PARTS = ("robots", "tracking", "ablation", "skinning")
 
 
 def menagerie() -> Path:
@@ -170,6 +172,29 @@ def robots(bench: Benchmark, names: list[str], every: int) -> None:
         )
 
 
+def tracking(bench: Benchmark) -> None:
+    """Joint errors with the trained model over those without training, on the same videos."""
+    for name in self_model_tracking.ARMS:
+        path = output() / name / ("quick" if QUICK else "default") / "self_model.npz"
+        if not path.is_file():
+            print(f"{name}: tracking left out, no {path}; run the part 'robots' first")
+            continue
+        key = {"model": hashlib.sha256(path.read_bytes()).hexdigest(), "quick": QUICK}
+        rows = remembered(
+            path.with_name("tracking.json"),
+            key,
+            lambda: self_model_tracking.measure(name, menagerie(), path),  # noqa: B023
+        )
+        for label, row in rows.items():
+            bench.add(
+                f"{name}: tracking, {label}: joint error, trained over untrained",
+                round(row["trained_median"] / row["untrained_median"], 3),
+                "",
+                floor=None if QUICK else 0.5,
+                **row,
+            )
+
+
 def ablation(bench: Benchmark, every: int) -> None:
     """Number of Gaussians, light, harmonics, growth, losses and deformation, at fewer steps."""
     steps = 60 if QUICK else ABLATION_STEPS
@@ -295,6 +320,8 @@ def main() -> int:
     )
     if "robots" in options.parts:
         robots(bench, names, options.every)
+    if "tracking" in options.parts:
+        tracking(bench)
     if "ablation" in options.parts:
         ablation(bench, options.every)
     if "skinning" in options.parts:

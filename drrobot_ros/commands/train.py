@@ -8,43 +8,44 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from drrobot_ros.commands.flags import add_flags, from_flags
-from drrobot_ros.commands.robots import DEMO_ARM, RobotFlags, load_model
+from drrobot_ros.commands.flags import add_flags
+from drrobot_ros.commands.robots import RobotFlags, load_model
 from drrobot_ros.training.config import PRESETS, TrainConfig, preset
 from drrobot_ros.training.dataset import DATASET_PRESETS, DatasetConfig, dataset_preset
 from drrobot_ros.training.losses import LossConfig
 
 SUMMARY = "train a robot's self-model"
-_GROUPS: dict[str, type] = {"": TrainConfig, "loss-": LossConfig, "data-": DatasetConfig}
+_GROUPS: dict[str, tuple[str, type]] = {
+    "": ("training", TrainConfig),
+    "loss-": ("losses", LossConfig),
+    "data-": ("views", DatasetConfig),
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments; settings that are not given are the preset's."""
-    parser.add_argument("robot", help=RobotFlags.__doc__ and "URDF or MJCF file, or menagerie name")
-    parser.add_argument("--preset", default="default", choices=sorted(PRESETS))
+    parser.add_argument("robot", help="URDF or MJCF file, or menagerie name")
     parser.add_argument(
-        "--data-preset", default=None, choices=sorted(DATASET_PRESETS), help="the preset's, if none"
+        "--preset", default="default", choices=sorted(PRESETS), help="settings to start from"
     )
-    parser.add_argument("--package-paths", nargs="*", default=(), help="as for the other commands")
-    parser.add_argument("--base-link", default="", help="as for the other commands")
+    parser.add_argument(
+        "--data-preset", choices=sorted(DATASET_PRESETS), help="of the views; None: the preset's"
+    )
+    parser.add_argument(
+        "--package-paths", nargs="*", default=(), help="folders of package:// mesh paths"
+    )
+    parser.add_argument("--base-link", default="", help="link whose frame is the base frame")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument(
         "--out",
         type=Path,
-        default=None,
-        help="folder of views, checkpoint, curves and pictures; self_models/ROBOT if none",
+        help="folder of views, checkpoint, curves, picture and model; None: self_models/ROBOT",
     )
-    parser.add_argument(
-        "--data", type=Path, default=None, help="folder of the views, if not inside --out"
-    )
+    parser.add_argument("--data", type=Path, help="folder of the views; None: inside --out")
     parser.add_argument("--restart", action="store_true", help="ignore a checkpoint that is there")
-    for prefix, cls in _GROUPS.items():
-        group = parser.add_argument_group(
-            {"": "training", "loss-": "losses", "data-": "views"}[prefix]
-        )
-        add_flags(group, cls, prefix)
-    # What is not given must be known as such: the preset decides it.
-    for prefix, cls in _GROUPS.items():
+    for prefix, (title, cls) in _GROUPS.items():
+        add_flags(parser.add_argument_group(title), cls, prefix)
+        # What is not given must be known as such: the preset decides it.
         names = [f"{prefix}{f.name}".replace("-", "_") for f in dataclasses.fields(cls)]
         parser.set_defaults(**dict.fromkeys(names))
 
@@ -65,8 +66,7 @@ def run(options: argparse.Namespace) -> int:
         base_link=options.base_link,
     )
     model = load_model(flags)
-    name = model.name if options.robot in ("", DEMO_ARM) else Path(options.robot).stem
-    folder = options.out or Path("self_models") / name
+    folder = options.out or Path("self_models") / Path(options.robot).stem
     result = produce(
         model,
         folder,
@@ -88,6 +88,3 @@ def _given(options: argparse.Namespace, prefix: str, start: Any) -> Any:
         value = getattr(options, f"{prefix}{field.name}".replace("-", "_"))
         values[field.name] = getattr(start, field.name) if value is None else value
     return type(start)(**values)
-
-
-__all__ = ["SUMMARY", "configure", "from_flags", "run"]

@@ -20,10 +20,11 @@ class LossConfig:
 
     l1: float = setting(1.0, "absolute differences of colour", minimum=0.0)
     l2: float = setting(0.0, "squared differences of colour", minimum=0.0)
-    ssim: float = setting(0.0, "1 - SSIM, half of it; a step takes a third longer", minimum=0.0)
+    ssim: float = setting(
+        0.0, "1 - SSIM, half of it; a step takes about twice as long", minimum=0.0
+    )
     mask: float = setting(0.3, "absolute differences of the silhouette", minimum=0.0)
     depth: float = setting(0.0, "absolute differences of depth, of the distance", minimum=0.0)
-    opacity: float = setting(0.0, "entropy of the opacities", minimum=0.0)
 
     def __post_init__(self) -> None:
         validate(self)

@@ -64,13 +64,15 @@ class SelfModel(nn.Module):
     link_index: Tensor
     base_colors: Tensor
     T_canonical: Tensor
+    skinning: Any
+    deformation: Any
 
     def __init__(
         self,
         gaussians: GaussianRobot,
         T_canonical: Tensor | None = None,
-        skinning: nn.Module | None = None,
-        deformation: nn.Module | None = None,
+        skinning: Any = None,
+        deformation: Any = None,
         use_sh: bool = True,
         use_light: bool = True,
     ) -> None:

@@ -117,14 +117,13 @@ class _Run:
         spacing = float(start.scales.max(dim=1).values.mean())
         self.optimizer = Optimizer(self.model, config, spacing, extra)
         self.density = Density(self.model, config)
-        still = np.flatnonzero([v.scene == 0 for v in self.views]) if scenes > 1 else []
         neutral = model.neutral().float()
         first = [
             i for i, v in enumerate(self.views) if torch.allclose(v.q.cpu(), neutral, atol=1e-6)
         ]
         self.order = Order(
-            first or list(still),
-            int(config.canonical_share * config.steps) if first else 0,
+            first,
+            int(config.canonical_share * config.steps),
             len(self.views),
             config.seed,
         )

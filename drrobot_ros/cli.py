@@ -8,7 +8,17 @@ from collections.abc import Sequence
 from drrobot_ros.errors import DrRobotError
 
 #: Each is a module of ``drrobot_ros.commands`` with SUMMARY, ``configure`` and ``run``.
-COMMANDS = ("demo", "estimate", "identify", "train", "evaluate", "view", "bench", "info")
+COMMANDS = (
+    "demo",
+    "estimate",
+    "calibrate",
+    "identify",
+    "train",
+    "evaluate",
+    "view",
+    "bench",
+    "info",
+)
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -1,7 +1,7 @@
 """Command-line flags made from configuration classes."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar, get_args, get_origin
 
 from drrobot_ros.configuration import Setting, settings_of
@@ -9,15 +9,18 @@ from drrobot_ros.configuration import Setting, settings_of
 Config = TypeVar("Config")
 
 
-def add_flags(parser: Any, cls: type, prefix: str = "") -> None:
+def add_flags(parser: Any, cls: type, prefix: str = "", skip: Collection[str] = ()) -> None:
     """Add a flag for each setting of a configuration class: ``fine_width`` is ``--fine-width``.
 
     Args:
         parser: a parser or a group of one.
         cls: the frozen dataclass.
         prefix: put before the names, e.g. ``"tracker-"``.
+        skip: settings that get no flag.
     """
     for item in settings_of(cls):
+        if item.name in skip:
+            continue
         name = f"--{prefix}{item.name}".replace("_", "-")
         dest = f"{prefix}{item.name}".replace("-", "_")
         help_text = (item.info.text() + _range(item)).replace("%", "%%")
@@ -34,14 +37,27 @@ def add_flags(parser: Any, cls: type, prefix: str = "") -> None:
             parser.add_argument(name, type=_of(item.type), **common)
 
 
-def from_flags(cls: type[Config], options: argparse.Namespace, prefix: str = "") -> Config:
+def from_flags(
+    cls: type[Config],
+    options: argparse.Namespace,
+    prefix: str = "",
+    given: Mapping[str, Any] | None = None,
+) -> Config:
     """Return a configuration with the values of the flags that `add_flags` made.
+
+    Args:
+        cls: the frozen dataclass.
+        options: the parsed command line.
+        prefix: as for `add_flags`.
+        given: values of settings that have no flag.
 
     Raises:
         InputError: a value outside its range.
     """
-    values = {}
+    values = dict(given or {})
     for item in settings_of(cls):
+        if item.name in values:
+            continue
         value = getattr(options, f"{prefix}{item.name}".replace("-", "_"))
         values[item.name] = tuple(value) if get_origin(item.type) is tuple else value
     return cls(**values)

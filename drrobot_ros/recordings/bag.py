@@ -97,6 +97,7 @@ def read_bag(
         first.frame,
         first.transforms,
         (_chosen(topics), *notes),
+        continuous=True,
     )
 
 

@@ -23,13 +23,7 @@ def read_camera_info(path: str | Path, *, rectified: bool = False) -> Lens:
     Raises:
         InputError: it cannot be read; the message names what is missing.
     """
-    import yaml
-
-    try:
-        documents = [d for d in yaml.safe_load_all(Path(path).read_text()) if d is not None]
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
-    values = documents[0] if documents else None
+    values = _contents(path)
     try:
         return lens_from_mapping(values, rectified=rectified)
     except (KeyError, TypeError, AttributeError) as error:
@@ -39,6 +33,26 @@ def read_camera_info(path: str | Path, *, rectified: bool = False) -> Lens:
         ) from error
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def read_camera_frame(path: str | Path) -> str:
+    """Return the name of the camera's optical frame that a printed CameraInfo holds, or ""."""
+    values = _contents(path)
+    if not isinstance(values, Mapping):
+        return ""
+    header = values.get("header")
+    inside = header.get("frame_id") if isinstance(header, Mapping) else None
+    return str(inside or values.get("frame_id") or "")
+
+
+def _contents(path: str | Path) -> Any:
+    import yaml
+
+    try:
+        documents = [d for d in yaml.safe_load_all(Path(path).read_text()) if d is not None]
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"cannot read {path}: {error}") from error
+    return documents[0] if documents else None
 
 
 def lens_from_mapping(values: Any, *, rectified: bool = False) -> Lens:

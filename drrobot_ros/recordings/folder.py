@@ -17,7 +17,7 @@ from pathlib import Path
 
 from drrobot_ros.errors import InputError
 from drrobot_ros.geometry.lens import Lens
-from drrobot_ros.recordings.camera_info import read_camera_info
+from drrobot_ros.recordings.camera_info import read_camera_frame, read_camera_info
 from drrobot_ros.recordings.image_files import (
     COLOR,
     DEPTH,
@@ -66,9 +66,10 @@ def read_folder(
     folder = Path(folder).expanduser()
     files = find_images(folder)
     rows = _rows(folder, joints_file, joint_names, files[COLOR])
+    frame = ""
     if lens is None:
         info = Path(camera_info) if camera_info else _find_calibration(folder)
-        lens = read_camera_info(info, rectified=rectified)
+        lens, frame = read_camera_info(info, rectified=rectified), read_camera_frame(info)
     notes = [f"{len(rows)} images"]
     for kind in (DEPTH, MASK):
         have = sum(row.key in files[kind] for row in rows)
@@ -92,7 +93,8 @@ def read_folder(
             yield Frame(name, row.stamp_s, row.positions, planes, lens)
 
     found = tuple(rows[0].positions)
-    return Recording(str(folder), lens, found, len(rows), read, notes=(", ".join(notes),))
+    remarks = (", ".join(notes),)
+    return Recording(str(folder), lens, found, len(rows), read, camera_frame=frame, notes=remarks)
 
 
 def _find_calibration(folder: Path) -> Path:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from drrobot_ros.errors import InputError
 from drrobot_ros.estimation.observation import Observation
 from drrobot_ros.geometry.lens import Lens
+from drrobot_ros.recordings.static_transforms import find_transform
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -113,6 +114,7 @@ class Recording:
         camera_frame: name of the camera's optical frame, or "".
         static_transforms: (parent, child) -> T_parent_child, of tf_static.
         notes: what was chosen or left out, in words.
+        continuous: whether it ran while the robot moved; false: images picked by hand.
     """
 
     source: str
@@ -124,6 +126,11 @@ class Recording:
     camera_frame: str = ""
     static_transforms: dict[tuple[str, str], Matrix] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    continuous: bool = False
+
+    def fixed(self, target: str, source: str) -> Matrix | None:
+        """Return T_target_source [4,4] by the fixed frames; None where they do not connect."""
+        return find_transform(self.static_transforms, target, source)
 
     def adapted(self, prefix: str = "", held: Mapping[str, float] | None = None) -> "Recording":
         """Return the recording with other joints.

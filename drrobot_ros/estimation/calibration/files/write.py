@@ -126,8 +126,29 @@ def _write_document(values: dict[str, Any], path: Path) -> Path:
         "# transforms: child coordinates to parent coordinates. joint_offsets: true = reading + "
         "offset.\n"
     )
-    path.write_text(head + yaml.dump(values, sort_keys=False, default_flow_style=None, width=100))
+
+    class Dumper(yaml.SafeDumper):
+        """Numbers on one line, words on lines of their own."""
+
+    def of_list(dumper: yaml.SafeDumper, items: list[Any]) -> Any:
+        flow = all(isinstance(item, float) for item in items)
+        return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=flow)
+
+    def of_float(dumper: yaml.SafeDumper, value: float) -> Any:
+        return dumper.represent_scalar("tag:yaml.org,2002:float", yaml_float(value))
+
+    Dumper.add_representer(list, of_list)
+    Dumper.add_representer(float, of_float)
+    path.write_text(head + yaml.dump(values, Dumper=Dumper, sort_keys=False, width=1000))
     return path
+
+
+def yaml_float(value: float) -> str:
+    """Return a number in nine digits as YAML 1.1 reads it: with a point, also before an e."""
+    if not np.isfinite(value):
+        return ".nan" if np.isnan(value) else ".inf" if value > 0 else "-.inf"
+    mantissa, e, exponent = f"{value:.9g}".partition("e")
+    return (mantissa if "." in mantissa else mantissa + ".0") + e + exponent
 
 
 def _write_description(

@@ -51,3 +51,13 @@ def test_track_simulated(graphics):
     example = load("03_track_simulated")
     errors = example.main(example.ARM, 15)
     assert np.median(errors[5:], axis=0).max() < 2.0
+
+
+@pytest.mark.slow
+def test_calibrate(graphics, tmp_path, monkeypatch):
+    example = load("04_calibrate")
+    monkeypatch.setattr(example, "POSES", 5)
+    wrong_mm, wrong_deg = example.main(str(example.ARM), tmp_path)
+    assert wrong_mm < 12.0
+    assert wrong_deg < 0.3
+    assert (tmp_path / "camera_tf.launch.xml").is_file()

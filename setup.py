@@ -108,6 +108,7 @@ setup(
     entry_points={
         "console_scripts": [
             f"drrobot = {NAME}.cli:main",
+            f"calibrator = {NAME}.ros.nodes.calibrator:main",
             f"pose_estimator = {NAME}.ros.nodes.pose_estimator:main",
             f"robot_identifier = {NAME}.ros.nodes.robot_identifier:main",
             f"simulated_robot = {NAME}.ros.nodes.simulated_robot:main",

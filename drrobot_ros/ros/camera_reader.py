@@ -77,6 +77,7 @@ class CameraReader:
         self._diagnostics, self._rectified = diagnostics, rectified
         self._calibration: tuple[Any, ...] | None = None
         self._last_stamp_ns: int | None = None
+        self._optical_frame = ""
 
     @property
     def settings(self) -> CameraSettings:
@@ -86,6 +87,11 @@ class CameraReader:
     def topic(self, what: str) -> str:
         """Return what diagnostics call a topic, or another matter, of this camera."""
         return f"{self.name}/{what}" if self.name else what
+
+    @property
+    def optical_frame(self) -> str:
+        """The frame of the images: as the settings say, or as the last header did."""
+        return self.settings.optical_frame or self._optical_frame
 
     def read(self, frame: Frame) -> Picture:
         """Return a frame as arrays.
@@ -104,6 +110,7 @@ class CameraReader:
                 f"{camera.width}x{camera.height} (binning and region of interest applied)",
             )
         stamp_ns = self._check_stamp(frame)
+        self._optical_frame = frame.image.header.frame_id
         return Picture(
             name=self.name,
             frame=frame,

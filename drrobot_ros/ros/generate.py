@@ -11,6 +11,7 @@ from typing import Any, get_args, get_origin
 from drrobot_ros.configuration import Setting
 from drrobot_ros.ros.declarations import nested_settings
 from drrobot_ros.ros.settings import (
+    CalibratorSettings,
     CameraSettings,
     PoseEstimatorSettings,
     RobotIdentifierSettings,
@@ -25,10 +26,16 @@ WIDTH = 100
 def nodes() -> dict[str, list[tuple[str, Setting]]]:
     """Return the settings of each node by full parameter name."""
     from drrobot_ros.estimation import TrackerConfig
+    from drrobot_ros.estimation.calibration import CalibrationConfig
     from drrobot_ros.identification.config import IdentificationConfig
     from drrobot_ros.simulation.config import EncoderConfig, SceneConfig
 
     return {
+        "calibrator": [
+            *nested_settings(CalibratorSettings),
+            *nested_settings(CameraSettings),
+            *nested_settings(CalibrationConfig, "calibration."),
+        ],
         "pose_estimator": [
             *nested_settings(PoseEstimatorSettings),
             *nested_settings(CameraSettings),

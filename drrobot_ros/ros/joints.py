@@ -28,7 +28,7 @@ class JointNames:
     def __init__(
         self, q_index: dict[str, int], v_index: dict[str, int], nq: int, prefix: str = ""
     ) -> None:
-        self.nq = nq
+        self.nq, self.prefix = nq, prefix
         self.index = {prefix + name: i for name, i in q_index.items()}
         self.v_index = {prefix + name: i for name, i in v_index.items()}
 
@@ -138,6 +138,11 @@ class JointHistory:
         with self._lock:
             return np.array([self._one(samples, stamp_s) for samples in self._samples])
 
+    def velocity(self, stamp_s: float, step_s: float = 0.03) -> Vector:
+        """Return the rate of q [nq] around a stamp, NaN where too little is known there."""
+        with self._lock:
+            return np.array([_rate(samples, stamp_s, step_s) for samples in self._samples])
+
     def latest(self) -> Vector:
         """Return the newest value of every joint [nq], NaN where there was none."""
         with self._lock:
@@ -163,3 +168,15 @@ class JointHistory:
             return q if t - stamp_s <= self.hold_s else np.nan
         (t0, q0, _), (t1, q1, _) = samples[k - 1], samples[k]
         return q0 + (q1 - q0) * (stamp_s - t0) / (t1 - t0)
+
+
+def _rate(samples: Sequence[tuple[float, float, float]], stamp_s: float, step_s: float) -> float:
+    """Return the slope of the samples around a stamp: over what there is within a step of it."""
+    if len(samples) < 2 or stamp_s > samples[-1][0] + step_s or stamp_s < samples[0][0] - step_s:
+        return np.nan
+    times = [s[0] for s in samples]
+    first = max(bisect_right(times, stamp_s - step_s) - 1, 0)
+    last = min(bisect_right(times, stamp_s + step_s), len(samples) - 1)
+    first = min(first, last - 1)
+    (t0, q0, _), (t1, q1, _) = samples[first], samples[last]
+    return (q1 - q0) / (t1 - t0)

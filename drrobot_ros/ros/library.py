@@ -24,6 +24,52 @@ class Library:
     mount: Callable[..., Any]
 
 
+@dataclasses.dataclass(frozen=True)
+class CalibrationLibrary:
+    """The parts of the library behind the node ``calibrator``.
+
+    Attributes:
+        load_robot: (settings, description or None) -> (model, gaussians).
+        config: the configuration class of the calibration.
+        observation: class of an image with what belongs to it.
+        camera: (T, link, estimate, lag_s) -> what is known of a camera beforehand.
+        frames: (optical) -> the names of a camera's frames.
+        selector: (model, gaussians, cameras) -> what chooses keyframes.
+        calibrate: solves.
+        write: writes the files.
+    """
+
+    load_robot: Callable[..., tuple[Any, Any]]
+    config: type
+    observation: Callable[..., Any]
+    camera: Callable[..., Any]
+    frames: Callable[..., Any]
+    selector: Callable[..., Any]
+    calibrate: Callable[..., Any]
+    write: Callable[..., Any]
+
+
+def calibration_library() -> CalibrationLibrary:
+    """Return the real parts."""
+    import torch
+
+    from drrobot_ros.estimation import Observation, calibration
+    from drrobot_ros.estimation.calibration.files import FrameNames, write_calibration
+    from drrobot_ros.ros.robots import load_robot
+
+    torch.set_num_threads(1)
+    return CalibrationLibrary(
+        load_robot,
+        calibration.CalibrationConfig,
+        Observation,
+        calibration.CalibrationCamera,
+        FrameNames,
+        calibration.KeyframeSelector,
+        calibration.calibrate,
+        write_calibration,
+    )
+
+
 def default_library() -> Library:
     """Return the real parts."""
     import torch

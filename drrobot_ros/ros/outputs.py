@@ -90,7 +90,7 @@ class _CameraOutputs:
             message.pose.covariance = pose_covariance(np.asarray(camera.covariance), T)
         self._pose.publish(message)
         if publish_tf:
-            optical = self._reader.settings.optical_frame or picture.optical_frame
+            optical = self._reader.optical_frame
             self._publish_tf(T, parent, Header(stamp=stamp, frame_id=optical))
 
     def _publish_tf(self, T: Any, parent: str, source: Header) -> None:

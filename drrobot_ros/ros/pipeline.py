@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrobot_ros.errors import InputError
-from drrobot_ros.rendering.viewpoint import share_in_view
-from drrobot_ros.ros import conversions
 from drrobot_ros.ros.camera_reader import CameraReader, Picture
+from drrobot_ros.ros.camera_start import check_view, parent_frame, start_pose
 from drrobot_ros.ros.diagnostics import WARN, Diagnostics
 from drrobot_ros.ros.frame_errors import FrameError, NotReadyError
-from drrobot_ros.ros.joints import JointHistory, JointNames
+from drrobot_ros.ros.joint_input import JointInput
+from drrobot_ros.ros.joints import JointNames
 from drrobot_ros.ros.library import Library
 from drrobot_ros.ros.settings import PoseEstimatorSettings
 from drrobot_ros.ros.synchronizer import Frame
@@ -23,8 +23,6 @@ Matrix = NDArray[np.float64]
 
 #: How long a start waits for joint states where somebody publishes the topic.
 JOINTS_WAIT_S = 1.0
-#: How long joint states of other robots only may come before that is said.
-FOREIGN_AFTER_S = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,11 +74,10 @@ class Pipeline:
         self.readers = {reader.name: reader for reader in readers}
         self._tracker: Any = None
         self._tracker_config: Any = None
-        self._history: JointHistory | None = None
+        self._joints: JointInput | None = None
         self._started = False
         self._placed: set[str] = set()
         self._waiting_since_s: float | None = None
-        self._foreign_since_s: float | None = None
         self.expect_joint_states: Callable[[], bool] = lambda: False
         self.load_problem = "waiting for a robot description"
         self.model: Any = None
@@ -112,9 +109,9 @@ class Pipeline:
         except InputError as error:
             self.load_problem = f"cannot use the cameras with this robot: {error}"
             raise
-        names = JointNames.of(model, settings.joint_prefix)
-        self._history = JointHistory(model.nq)
-        self._tracker, self._tracker_config, self.names = tracker, config, names
+        joints = JointInput(model, settings.joint_prefix, self._diagnostics)
+        self._joints = joints
+        self._tracker, self._tracker_config, self.names = tracker, config, joints.names
         self.base_frame = settings.base_frame or model.base_link
         self.model = model
         self.restart()
@@ -127,50 +124,13 @@ class Pipeline:
 
     def parent_frame(self, name: str) -> str:
         """Return the frame that a camera is fixed to: its link or the base."""
-        return self.readers[name].settings.camera_link or self.base_frame
+        return parent_frame(self.readers[name], self.base_frame)
 
     def add_joint_state(self, message: Any) -> None:
         """Take a joint state; says what is wrong with it."""
-        names, history = self.names, self._history
-        if names is None or history is None:
-            return
-        topic = "joint_states"
-        try:
-            q, velocity = names.read(message)
-        except InputError as error:
-            self._diagnostics.fault(topic, str(error))
-            return
-        if message.name and names.index.keys().isdisjoint(message.name):
-            self._foreign(message.name)
-            return
-        if history.add(conversions.stamp_to_s(message.header.stamp), q, velocity):
-            self._diagnostics.fault(topic, "stamps jumped back; starting afresh from there", WARN)
-        missing = names.missing(history.latest())
-        bad = [n for n in message.name if n in names.index and np.isnan(q[names.index[n]])]
-        if bad:
-            text = f"no finite position for joint {', '.join(bad)}"
-            self._diagnostics.fault(topic, text, cause="not finite")
-        elif missing:
-            text = f"no position was ever given for joint {', '.join(missing)}"
-            self._diagnostics.fault(topic, text, WARN)
-        else:
-            self._diagnostics.good(topic)
-
-    def _foreign(self, given: Sequence[str]) -> None:
-        """Take note of another robot's joint state; where no other kind comes, that is a fault."""
-        assert self.names is not None and self._history is not None
-        if self._history.newest_s() is not None:
-            return
-        now = time.monotonic()
-        self._foreign_since_s = self._foreign_since_s or now
-        if now - self._foreign_since_s > FOREIGN_AFTER_S:
-            self._diagnostics.fault(
-                "joint_states",
-                f"they name {', '.join(given)}, and none of the model's joints: "
-                f"{', '.join(self.names.index)}; another robot, or joint_prefix is missing",
-                WARN,
-                cause="foreign",
-            )
+        joints = self._joints
+        if joints is not None:
+            joints.add(message)
 
     def process(self, frames: Mapping[str, Frame]) -> Outcome:
         """Return what the frames of a moment give, one of some or all cameras by name.
@@ -234,28 +194,10 @@ class Pipeline:
             image=picture.image,
             camera=picture.camera,
             stamp_s=picture.stamp_ns * 1e-9,
-            joint_positions=self._joints(picture.joints_s),
+            joint_positions=self._joints.known(picture.joints_s) if self._joints else None,
             camera_name=picture.name,
             **picture.planes,
         )
-
-    def _joints(self, stamp_s: float) -> NDArray[np.float64] | None:
-        if self._history is None:
-            return None
-        q = self._history.at(stamp_s)
-        if np.isfinite(q).any():
-            self._diagnostics.good("joint_states age")
-            return q
-        newest_s = self._history.newest_s()
-        if newest_s is not None:
-            self._diagnostics.fault(
-                "joint_states age",
-                f"the newest joint state is {stamp_s - newest_s:.3f} s older than the image; "
-                "going on without",
-                WARN,
-                cause="old",
-            )
-        return None
 
     def _use_current_config(self) -> None:
         config = self._config()
@@ -284,42 +226,10 @@ class Pipeline:
 
     def _initial_pose(self, picture: Picture) -> Matrix:
         """Return where a camera starts, in the frame it is fixed to."""
-        settings = self.readers[picture.name].settings
-        topic = self.readers[picture.name].topic("start")
-        parent = self.parent_frame(picture.name)
-        optical = settings.optical_frame or picture.optical_frame
-        if settings.initial_camera_pose:
-            T = conversions.matrix_from_numbers(settings.initial_camera_pose)
-        else:
-            T = self._camera_from_tf(parent, optical)
-        if T is None:
-            name = f"{picture.name}." if picture.name else ""
-            raise NotReadyError(
-                topic,
-                f"no camera pose to start from: set {name}initial_camera_pose, or connect "
-                f"{parent!r} with {optical!r} on tf",
-            )
-        self._check_view(picture, settings.camera_link, T, topic)
+        reader = self.readers[picture.name]
+        T = start_pose(reader, self.base_frame, self._camera_from_tf)
+        check_view(reader, picture, T, self.model, self._start_q)
         return T
-
-    def _check_view(self, picture: Picture, link: str, T: Matrix, topic: str) -> None:
-        """Refuse a start from which nothing of the robot could be seen."""
-        if link:  # a hand sees little or nothing of the arm that carries it
-            return
-        before, inside = share_in_view(self.model, self._start_q, picture.camera, T)
-        if before == 0.0:
-            raise NotReadyError(
-                topic,
-                "with the camera pose to start from the whole robot is behind the camera; it has "
-                "to be the pose of the optical frame (z forward, x right, y down) in the base "
-                "frame, not its inverse",
-            )
-        if inside == 0.0:
-            raise NotReadyError(
-                topic,
-                "with the camera pose to start from none of the robot is in the image; check the "
-                "pose, the intrinsics and the joint positions",
-            )
 
     def _initial_joints(
         self, settings: PoseEstimatorSettings, stamp_s: float
@@ -334,9 +244,9 @@ class Pipeline:
                     f"{self.model.nq}: {', '.join(self.model.joint_names)}",
                 )
             return np.array(given)
-        if not settings.subscribe_joint_states or self._history is None:
+        if not settings.subscribe_joint_states or self._joints is None:
             return q
-        measured = self._history.at(stamp_s)
+        measured = self._joints.at(stamp_s)
         if not np.isfinite(measured).any() and self.expect_joint_states():
             # The publisher may be another robot's, so there is an end to it.
             self._waiting_since_s = self._waiting_since_s or time.monotonic()

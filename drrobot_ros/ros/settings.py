@@ -175,6 +175,82 @@ class PoseEstimatorSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class CalibratorSettings:
+    """Settings of the node ``calibrator``, without those of its cameras and of the calibration."""
+
+    robot: str = setting(
+        "",
+        "URDF or MJCF file, or menagerie name of the robot; empty: the topic robot_description",
+        read_only=True,
+    )
+    splats: str = setting(
+        "",
+        "file of the robot's Gaussians; empty: they are sampled on its visual meshes",
+        read_only=True,
+    )
+    splat_count: int = setting(
+        10000,
+        "Gaussians to sample when there is no splats file",
+        minimum=100,
+        maximum=1000000,
+        read_only=True,
+    )
+    package_paths: tuple[str, ...] = setting(
+        (), "folders in which package:// mesh paths are looked up, besides installed packages"
+    )
+    base_link: str = setting(
+        "", "link whose frame is the base frame; empty: the root of the model", read_only=True
+    )
+    base_frame: str = setting(
+        "", "name of the base frame on tf and in messages; empty: the base link's", read_only=True
+    )
+    joint_prefix: str = setting(
+        "", "what joint states put before the model's joint names", read_only=True
+    )
+    cameras: tuple[str, ...] = setting(
+        (),
+        "names of several cameras: each has the topics <name>/image, <name>/camera_info and so on, "
+        "and the parameters of a camera (camera_link to subscribe_ignore_mask) as <name>.*; empty: "
+        "one camera",
+        read_only=True,
+    )
+    sync_tolerance_s: float = setting(
+        0.02,
+        "images of several cameras belong together when their stamps differ by no more",
+        unit="s",
+        minimum=0.0,
+        maximum=1.0,
+        read_only=True,
+    )
+    fixed_joints: tuple[str, ...] = setting(
+        (), "joints of the model whose encoders are believed: no offset is looked for"
+    )
+    folder: str = setting(
+        "calibrate", "where each calibration writes a folder of its own, unless the goal says"
+    )
+    still_timeout_s: float = setting(
+        20.0,
+        "a goal fails when the robot has not moved for this long from its start",
+        unit="s",
+        minimum=0.1,
+        maximum=3600.0,
+    )
+    preview_width: int = setting(
+        480, "width of the pictures in the feedback; 0: none", unit="px", minimum=0, maximum=4096
+    )
+    threads: int = setting(
+        0, "threads of the rasterizer; 0: one per core", minimum=0, maximum=64, read_only=True
+    )
+
+    def __post_init__(self) -> None:
+        validate(self)
+        check_tuples(self)
+        check_cameras(self.cameras)
+        if not self.folder:
+            raise InputError("folder must not be empty")
+
+
+@dataclasses.dataclass(frozen=True)
 class SimulatedRobotSettings:
     """Settings of the node ``simulated_robot``."""
 

@@ -213,3 +213,30 @@ def camera_attachment(
         return None
     T = np.eye(4) if root == optical else tree.lookup(root, optical)
     return None if T is None else (root, T)
+
+
+def camera_body(tree: FrameTree, parent: str, optical: str) -> tuple[str, Matrix] | None:
+    """Return the frame of a camera's body: the one to be hung from what the camera is fixed to.
+
+    Args:
+        tree: the frames as heard.
+        parent: the base, or the link that carries the camera.
+        optical: frame of the image.
+
+    Returns:
+        The topmost frame of the camera's own and T_body_optical [4, 4]; None where that is the
+        optical frame itself.
+    """
+    above, frame = {parent}, tree.parent(parent)
+    while frame is not None and frame not in above:
+        above.add(frame)
+        frame = tree.parent(frame)
+    body, seen = optical, {optical}
+    while True:
+        up = tree.parent(body)
+        if up is None or up in above or up in seen:
+            break
+        seen.add(up)
+        body = up
+    T = None if body == optical else tree.lookup(body, optical)
+    return None if T is None else (body, T)

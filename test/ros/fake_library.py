@@ -55,6 +55,7 @@ class Observation:
     mask: np.ndarray | None = None
     ignore_mask: np.ndarray | None = None
     camera_name: str | None = None
+    joint_velocities: np.ndarray | None = None
 
 
 @dataclasses.dataclass

@@ -120,11 +120,11 @@ class Probe:
                     return status
         return None
 
-    def summary(self, words: str):
-        """Return the diagnostic of the node as a whole whose message has the words."""
+    def summary(self, words: str, node: str = "pose_estimator"):
+        """Return the diagnostic of a node as a whole whose message has the words."""
         for array in self.received["diagnostics"]:
             for status in array.status:
-                if status.name == "pose_estimator" and words in status.message:
+                if status.name == node and words in status.message:
                     return status
         return None
 

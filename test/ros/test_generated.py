@@ -31,7 +31,7 @@ def test_check_says_what_is_stale_and_writing_mends_it(tmp_path, monkeypatch, ca
     assert generate.main(["--check"]) == 0
 
 
-@pytest.mark.parametrize("node", ["pose_estimator", "robot_identifier", "simulated_robot"])
+@pytest.mark.parametrize("node", generate.nodes())
 def test_yaml_gives_the_defaults(node):
     text = (generate.ROOT / "config" / f"{node}.yaml").read_text()
     values = yaml.safe_load(text)["/**"]["ros__parameters"]
@@ -50,9 +50,11 @@ def test_ros_reads_the_yaml(ros):
     import rclpy
 
     from drrobot_ros.estimation import TrackerConfig
+    from drrobot_ros.estimation.calibration import CalibrationConfig
     from drrobot_ros.identification import IdentificationConfig
     from drrobot_ros.ros.parameters import Parameters, warn_of_unknown
     from drrobot_ros.ros.settings import (
+        CalibratorSettings,
         CameraSettings,
         PoseEstimatorSettings,
         RobotIdentifierSettings,
@@ -61,6 +63,11 @@ def test_ros_reads_the_yaml(ros):
     from drrobot_ros.simulation.config import EncoderConfig, SceneConfig
 
     of_node = {
+        "calibrator": [
+            (CalibratorSettings, ""),
+            (CameraSettings, ""),
+            (CalibrationConfig, "calibration."),
+        ],
         "pose_estimator": [
             (PoseEstimatorSettings, ""),
             (CameraSettings, ""),

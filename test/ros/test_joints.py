@@ -110,3 +110,15 @@ def test_history_forgets_what_is_old_and_what_was_before_a_jump():
     assert history.add(2.0, np.array([7.0]), np.array([np.nan]))
     assert history.at(1.95) == 7.0
     assert history.newest_s() == 2.0
+
+
+def test_rate_from_the_positions_around_a_stamp():
+    history = JointHistory(2)
+    for k in range(21):
+        t = 1.0 + 0.01 * k
+        history.add(t, np.array([np.sin(t), np.nan if k % 5 else 2 * t]), np.full(2, np.nan))
+    np.testing.assert_allclose(history.velocity(1.1), [np.cos(1.1), 2.0], rtol=2e-2)
+    # At the end there are only earlier ones; far from any nothing is said.
+    np.testing.assert_allclose(history.velocity(1.2), [np.cos(1.185), 2.0], rtol=1e-2)
+    assert np.isnan(history.velocity(1.4)).all() and np.isnan(history.velocity(0.5)).all()
+    assert np.isnan(JointHistory(1).velocity(1.0)).all()

@@ -13,6 +13,7 @@ from std_msgs.msg import Header
 
 from drrobot_ros.errors import InputError
 from drrobot_ros.geometry.camera import PinholeCamera
+from drrobot_ros.ros import joint_input
 from drrobot_ros.ros import pipeline as module
 from drrobot_ros.ros.camera_reader import CameraReader
 from drrobot_ros.ros.conversions import info_from_camera, matrix_from_numbers, ns_to_stamp
@@ -166,10 +167,10 @@ def test_joint_states_of_another_robot_only_are_a_fault(bench, monkeypatch):
     b = bench(initial_camera_pose=POSE)
     other = JointState(name=["left_knee"], position=[0.7])
     b.pipeline.add_joint_state(other)
-    now[0] += 0.5 * module.FOREIGN_AFTER_S
+    now[0] += 0.5 * joint_input.FOREIGN_AFTER_S
     b.pipeline.add_joint_state(other)
     assert b.fault("joint_states") is None
-    now[0] += module.FOREIGN_AFTER_S
+    now[0] += joint_input.FOREIGN_AFTER_S
     b.pipeline.add_joint_state(other)
     level, message = b.fault("joint_states")
     assert level == WARN and "left_knee" in message and "shoulder, elbow" in message

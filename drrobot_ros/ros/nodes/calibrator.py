@@ -1,0 +1,334 @@
+"""The node ``calibrator``: where the cameras are and what the encoders are off by, as an action."""
+
+import dataclasses
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.node import Node
+from rclpy.task import Future
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Header, String
+
+from drrobot_msgs.action import Calibrate
+from drrobot_ros.errors import DrRobotError, InputError, unknown_name
+from drrobot_ros.ros import calibrate_messages as messages
+from drrobot_ros.ros import qos, tf
+from drrobot_ros.ros.calibration_intake import CalibrationIntake
+from drrobot_ros.ros.calibration_run import CalibrationRun, Finished, News, Request, moment_keys
+from drrobot_ros.ros.camera_inputs import CameraInputs
+from drrobot_ros.ros.camera_start import parent_frame
+from drrobot_ros.ros.diagnostics import OK, WARN, Diagnostics
+from drrobot_ros.ros.joint_input import JointInput
+from drrobot_ros.ros.latest import LatestWorker
+from drrobot_ros.ros.library import CalibrationLibrary, calibration_library
+from drrobot_ros.ros.new_folder import new_folder
+from drrobot_ros.ros.parameters import Parameters, warn_of_unknown
+from drrobot_ros.ros.runner import run
+from drrobot_ros.ros.settings import CalibratorSettings
+from drrobot_ros.ros.synchronizer import Frame
+from drrobot_ros.ros.timers import steady_timer
+
+WATCH_PERIOD_S = 0.1
+
+
+@dataclasses.dataclass
+class _Active:
+    """The goal that is being worked on.
+
+    Attributes:
+        goal: the action's handle.
+        run: the calibration.
+        intake: what it is fed through.
+        wanted: keyframes.
+        done: ends the action with a result.
+        ended: what came of it; set once, by the worker.
+    """
+
+    goal: Any
+    run: CalibrationRun
+    intake: CalibrationIntake
+    wanted: int
+    done: Future
+    ended: Finished | Exception | None = None
+
+
+class Calibrator(Node):
+    """Calibrates cameras and joint encoders from images of the moving arm.
+
+    Subscribes: image, camera_info, joint_states; robot_description unless the parameter robot is
+    set; depth, mask, ignore_mask as the parameters say. Several cameras: in a namespace each.
+    Action: ~/calibrate, one goal at a time.
+    Publishes: /diagnostics.
+
+    Callbacks only store; a worker thread reads images, chooses keyframes and solves.
+
+    Args:
+        library: the parts of the library behind the node; None: the real ones.
+
+    Raises:
+        InputError: a parameter's start value is not valid.
+    """
+
+    def __init__(self, library: CalibrationLibrary | None = None, **kwargs: Any) -> None:
+        super().__init__("calibrator", **kwargs)
+        self._library = library or calibration_library()
+        self._settings = Parameters(self, CalibratorSettings)
+        self._config = Parameters(self, self._library.config, "calibration.")
+        settings = self._settings.config
+        self._diagnostics = Diagnostics(self)
+        self._diagnostics.set_summary(self._summary)
+        self._frames = tf.listen(self)
+        self._inputs = CameraInputs(self, settings.cameras, self._diagnostics)
+        self._readers = {reader.name: reader for reader in self._inputs.readers}
+        self._problem = "waiting for a robot description"
+        self._robot: tuple[Any, Any, JointInput] | None = None
+        self._source = ""
+        self._active: _Active | None = None
+        self._busy = threading.Lock()
+        self._state = "idle"
+        self._worker = LatestWorker(self._moment, self._failed, "calibration")
+        self._inputs.subscribe(self._take, lambda *_: None, settings.sync_tolerance_s)
+        qos.subscribe(self, JointState, "joint_states", self._joint_state, qos.STREAM_INPUT)
+        if settings.robot:
+            self._worker.run(lambda: self._load(None))
+        else:
+            qos.subscribe(self, String, "robot_description", self._description, qos.LATCHED)
+        self._server = ActionServer(
+            self,
+            Calibrate,
+            "~/calibrate",
+            execute_callback=self._execute,
+            goal_callback=self._may_start,
+            cancel_callback=lambda _: CancelResponse.ACCEPT,
+        )
+        steady_timer(self, WATCH_PERIOD_S, self._watch)
+        warn_of_unknown(self)
+
+    # -- the robot -------------------------------------------------------------------------------
+
+    def _description(self, message: String) -> None:
+        if message.data != self._source:
+            self._source = message.data
+            self._worker.run(lambda: self._load(message.data))
+
+    def _load(self, description: str | None) -> None:
+        settings = self._settings.config
+        topic = "robot" if description is None else "robot_description"
+        try:
+            model, gaussians = self._library.load_robot(settings, description)
+            for reader in self._inputs.readers:
+                if reader.settings.camera_link:
+                    model.link_index(reader.settings.camera_link)
+        except Exception as error:  # whatever is wrong with it, another may come
+            self._problem = f"cannot load the robot: {error}"
+            self._diagnostics.fault(topic, self._problem, lasting=True)
+            return
+        self._source = settings.robot if description is None else description
+        joints = JointInput(model, settings.joint_prefix, self._diagnostics)
+        self._robot = (model, gaussians, joints)
+        self._diagnostics.hardware_id = model.name
+        self._diagnostics.good(topic)
+        self.get_logger().info(f"robot {model.name!r}: ready for a goal on ~/calibrate")
+
+    def _base_frame(self, model: Any) -> str:
+        return self._settings.config.base_frame or model.base_link
+
+    # -- the action ------------------------------------------------------------------------------
+
+    def _may_start(self, _: Any) -> GoalResponse:
+        if self._active is not None or self._busy.locked():
+            text = "a goal was rejected: another calibration is still running; cancel it first"
+            self._diagnostics.fault("calibrate", text, WARN)
+            return GoalResponse.REJECT
+        return GoalResponse.ACCEPT
+
+    async def _execute(self, goal: Any) -> Any:
+        try:
+            active = self._begin(goal)
+        except InputError as error:
+            self._diagnostics.fault("calibrate", str(error))
+            goal.abort()
+            return Calibrate.Result(message=str(error))
+        self._diagnostics.good("calibrate")
+        self._active, self._state = active, "collecting"
+        return await active.done
+
+    def _begin(self, goal: Any) -> _Active:
+        """Return what a goal asks for.
+
+        Raises:
+            InputError: it cannot be done.
+        """
+        if self._robot is None:
+            raise InputError(self._problem)
+        model, gaussians, joints = self._robot
+        settings, asked = self._settings.config, goal.request
+        for name in settings.fixed_joints:
+            if name not in model.joint_names:
+                raise unknown_name("joint", name, model.joint_names)
+        if not (asked.solve_camera or asked.solve_offsets or asked.solve_time_offset):
+            raise InputError(
+                "the goal asks for nothing: set solve_camera, solve_offsets or solve_time_offset"
+            )
+        own = self._config.config
+        config = dataclasses.replace(
+            own,
+            estimate_camera=asked.solve_camera,
+            estimate_offsets=asked.solve_offsets,
+            estimate_lag=asked.solve_time_offset,
+            use_depth=own.use_depth and asked.use_depth,
+            use_mask=own.use_mask and asked.use_mask,
+        )
+        if asked.keyframes < config.min_keyframes:
+            raise InputError(
+                f"{asked.keyframes} keyframes are too few, at least {config.min_keyframes} are "
+                "needed"
+            )
+        if not 0 < asked.timeout_s < 1e6:
+            raise InputError(f"timeout_s must be positive, got {asked.timeout_s}")
+        parent = Path(asked.folder or settings.folder)
+        request = Request(
+            keyframes=asked.keyframes,
+            timeout_s=asked.timeout_s,
+            still_timeout_s=settings.still_timeout_s,
+            config=config,
+            joints=[n for n in model.joint_names if n not in settings.fixed_joints] or None,
+            source=self._source,
+            package_paths=settings.package_paths,
+            make_folder=lambda: new_folder(parent, "calibration"),
+        )
+        # What is told comes from the worker; a publisher may be used from any thread.
+        calibration = CalibrationRun(
+            self._library, model, gaussians, list(self._readers), request, self._tell
+        )
+        intake = CalibrationIntake(
+            self._library,
+            calibration,
+            self._readers,
+            robot=(model, self._base_frame(model)),
+            joints=joints,
+            frames=self._frames,
+            diagnostics=self._diagnostics,
+        )
+        return _Active(goal, calibration, intake, asked.keyframes, Future())
+
+    def _watch(self) -> None:
+        """End the goal when it is cancelled or its work is done."""
+        active = self._active
+        if active is None:
+            return
+        if active.goal.is_cancel_requested:
+            active.run.cancel()
+            self._active, self._state = None, "idle"
+            active.goal.canceled()
+            active.done.set_result(Calibrate.Result(message="cancelled; nothing was written"))
+            return
+        if active.ended is None:
+            if not self._busy.locked():
+                self._worker.run(lambda: self._time_passes(active))  # without images too
+            return
+        self._active, self._state = None, "idle"
+        if isinstance(active.ended, Finished):
+            result = self._result(active.ended)
+            self._diagnostics.good("calibrate")
+            self.get_logger().info(f"calibration: {active.ended.message}")
+        else:
+            text = str(active.ended)
+            if not isinstance(active.ended, DrRobotError):
+                text = f"{type(active.ended).__name__}: {text}"
+            result = Calibrate.Result(message=text)
+            self._diagnostics.fault("calibrate", text)
+        if result.success:
+            active.goal.succeed()
+        else:
+            active.goal.abort()
+        active.done.set_result(result)
+
+    def _result(self, finished: Finished) -> Any:
+        assert self._robot is not None
+        model, _, joints = self._robot
+        header = Header(stamp=self.get_clock().now().to_msg())
+        frames = {
+            name: (parent_frame(reader, self._base_frame(model)), reader.optical_frame)
+            for name, reader in self._readers.items()
+        }
+        return messages.result_of(finished, header, frames, joints.names)
+
+    # -- in the worker's thread --------------------------------------------------------------------
+
+    def _take(self, frames: dict[str, Frame]) -> None:
+        if self._active is not None:  # else nobody wants them decoded
+            self._worker.put(frames)
+
+    def _joint_state(self, message: JointState) -> None:
+        if self._robot is not None:
+            self._robot[2].add(message)
+
+    def _moment(self, frames: dict[str, Frame]) -> None:
+        active = self._active
+        if active is None or active.ended is not None:
+            return
+        with self._busy:
+            active.intake.take(frames)
+            self._go_on(active)
+
+    def _time_passes(self, active: _Active) -> None:
+        with self._busy:
+            self._go_on(active)
+
+    def _go_on(self, active: _Active) -> None:
+        """Solve as soon as there are keyframes enough."""
+        if active is not self._active or active.ended is not None:
+            return
+        try:
+            if active.run.is_collected():
+                self._state = "solving"
+                active.ended = active.run.solve()
+        except Exception as error:  # the goal ends with it, the node does not
+            active.ended = error
+
+    def _failed(self, error: Exception) -> None:
+        active = self._active
+        text = f"{type(error).__name__}: {error}"
+        self._diagnostics.fault("calibrate", text)
+        if active is not None and active.ended is None:
+            active.ended = error
+
+    def _tell(self, news: News) -> None:
+        active = self._active
+        if active is None or not active.goal.is_active:
+            return
+        keys = moment_keys(active.run.keyframes) if news.residuals else []
+        width = self._settings.config.preview_width
+        feedback = messages.feedback_of(news, active.run.elapsed_s, active.wanted, keys, width)
+        active.goal.publish_feedback(feedback)
+
+    # -- how it is doing ---------------------------------------------------------------------------
+
+    def _summary(self) -> tuple[bytes, str, dict[str, str]]:
+        active = self._active
+        if self._robot is None:
+            return WARN, self._problem, {}
+        if active is None:
+            return OK, self._state, {}
+        kept = f"{len(active.run.keyframes)} of {active.wanted}"
+        return OK, self._state, {"keyframes": kept, "elapsed_s": f"{active.run.elapsed_s:.1f}"}
+
+    def destroy_node(self) -> None:
+        """End the calibration and the worker, then the node."""
+        if self._active is not None:
+            self._active.run.cancel()
+        self._worker.stop()
+        super().destroy_node()
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node."""
+    return run(Calibrator, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

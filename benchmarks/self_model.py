@@ -7,6 +7,7 @@ resumed. `--robots` and `--parts` choose what is measured.
 
 import argparse
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -33,7 +34,7 @@ from drrobot_ros.training.produce import produce
 GAIN_DB = 2.0
 TRAIN_S = 180.0
 WORST_IOU = 0.9
-ABLATION_ROBOTS = ("universal_robots_ur5e", "unitree_go2")
+ABLATION_ROBOT = "universal_robots_ur5e"
 ABLATION_STEPS = 400
 COUNTS = (2000, 5000, 10000, 20000, 40000)
 PARTS = ("robots", "tracking", "ablation", "skinning")
@@ -84,9 +85,15 @@ def worst_iou(model: RobotModel, subject: Any, dataset: RobotDataset) -> float:
 
 
 def measure_robot(
-    name: str, config: TrainConfig, loss: LossConfig, data: str, folder: Path, every: int
+    name: str,
+    config: TrainConfig,
+    loss: LossConfig,
+    data: str,
+    folder: Path,
+    every: int,
+    compare: bool = False,
 ) -> dict[str, Any]:
-    """Train one robot and return its scores, those of the untrained one, and the times."""
+    """Train one robot and return its scores and times; if `compare`, the untrained one's too."""
     model = RobotModel.load(menagerie() / name / MAIN_FILES[name])
     product = produce(
         model,
@@ -100,20 +107,22 @@ def measure_robot(
     dataset = RobotDataset.load(output() / name / f"views_{data}")
     links = {v.link for v in model.visuals}
     kept = set(product.gaussians.link_index.tolist())
-    started = time.process_time()
-    untrained = GaussianRobot.from_model(model, config.count)
-    sampling_s = time.process_time() - started
+    more: dict[str, Any] = {}
+    if compare:
+        started = time.process_time()
+        untrained = GaussianRobot.from_model(model, config.count)
+        more["sampling_cpu_s"] = round(time.process_time() - started, 1)
+        more["untrained"] = scores_of(model, untrained, dataset, 2 * every)
+        more["worst_iou"] = worst_iou(model, product.self_model, dataset)
     return {
         **scores_of(model, product.self_model, dataset, every),
-        "worst_iou": worst_iou(model, product.self_model, dataset),
+        **more,
         "links_lost": len(links - kept),
         "gaussians": len(product.gaussians),
         "train_cpu_s": product.scores["train_cpu_s"],
         "train_wall_s": product.scores["train_wall_s"],
         "render_cpu_s": product.scores["render_cpu_s"],
-        "sampling_cpu_s": round(sampling_s, 1),
         "megabytes": round(product.path.stat().st_size / 1e6, 2),
-        "untrained": scores_of(model, untrained, dataset, 2 * every),
     }
 
 
@@ -132,7 +141,9 @@ def robots(bench: Benchmark, names: list[str], every: int) -> None:
         row = remembered(
             folder / "scores.json",
             json.loads(json.dumps(key)),
-            lambda: measure_robot(name, chosen.train, chosen.loss, data, folder, every),  # noqa: B023
+            functools.partial(
+                measure_robot, name, chosen.train, chosen.loss, data, folder, every, compare=True
+            ),
         )
         floor = None if QUICK else PAPER_PSNR[name] + GAIN_DB
         bench.add(
@@ -183,7 +194,7 @@ def tracking(bench: Benchmark) -> None:
         rows = remembered(
             path.with_name("tracking.json"),
             key,
-            lambda: self_model_tracking.measure(name, menagerie(), path),  # noqa: B023
+            functools.partial(self_model_tracking.measure, name, menagerie(), path),
         )
         for label, row in rows.items():
             bench.add(
@@ -215,29 +226,37 @@ def ablation(bench: Benchmark, every: int) -> None:
     )
     cases["paper's losses"] = (base, LossConfig(l1=0.8, l2=0.0, ssim=0.4, mask=0.0))
     data = "quick" if QUICK else "default"
-    for name in ABLATION_ROBOTS[: 1 if QUICK else None]:
-        for label, (config, loss) in cases.items():
-            folder = output() / name / "ablation" / label.replace(" ", "_").replace("'", "")
-            key = {"train": dataclasses.asdict(config), "loss": dataclasses.asdict(loss)}
+    name = ABLATION_ROBOT
+    for label, (config, loss) in cases.items():
+        folder = output() / name / "ablation" / label.replace(" ", "_").replace("'", "")
+        key = {"train": dataclasses.asdict(config), "loss": dataclasses.asdict(loss)}
 
-            def make() -> dict[str, Any]:
-                row = measure_robot(name, config, loss, data, folder, 2 * every)  # noqa: B023
-                return {**row, **frame_time(name, folder)}  # noqa: B023
+        make = functools.partial(measure_case, name, config, loss, data, folder, 2 * every)
+        row = remembered(folder / "scores.json", json.loads(json.dumps(key)), make)
+        bench.add(
+            f"{name}, {steps} steps, {label}: PSNR",
+            round(row["psnr"], 2),
+            "dB",
+            better="higher",
+            inside=round(row["psnr_inside"], 2),
+            iou=round(row["iou"], 4),
+            chamfer_mm=round(1e3 * row["chamfer_m"], 3),
+            gaussians=row["gaussians"],
+            train_cpu_s=row["train_cpu_s"],
+            frame_ms=row["frame_ms"],
+            tracking_deg=row["tracking_deg"],
+            megabytes=row["megabytes"],
+        )
 
-            row = remembered(folder / "scores.json", json.loads(json.dumps(key)), make)
-            bench.add(
-                f"{name}, {steps} steps, {label}: PSNR",
-                round(row["psnr"], 2),
-                "dB",
-                better="higher",
-                inside=round(row["psnr_inside"], 2),
-                iou=round(row["iou"], 4),
-                chamfer_mm=round(1e3 * row["chamfer_m"], 3),
-                gaussians=row["gaussians"],
-                train_cpu_s=row["train_cpu_s"],
-                frame_ms=row["frame_ms"],
-                megabytes=row["megabytes"],
-            )
+
+def measure_case(
+    name: str, config: TrainConfig, loss: LossConfig, data: str, folder: Path, every: int
+) -> dict[str, Any]:
+    """As `measure_robot`, with the tracking error and the time of a frame."""
+    row = measure_robot(name, config, loss, data, folder, every)
+    path = folder / "self_model.npz"
+    error = self_model_tracking.median_error_deg(name, menagerie(), path)
+    return {**row, **frame_time(name, folder), "tracking_deg": error}
 
 
 def frame_time(name: str, folder: Path) -> dict[str, float]:
@@ -280,7 +299,9 @@ def skinning(bench: Benchmark, names: list[str], every: int) -> None:
             row = remembered(
                 folder / "scores.json",
                 key,
-                lambda: measure_robot(name, config, LossConfig(), data, folder, 2 * every),  # noqa: B023
+                functools.partial(
+                    measure_robot, name, config, LossConfig(), data, folder, 2 * every
+                ),
             )
             psnr[kind] = row["psnr"]
         lost = round(psnr["rigid"] - psnr["implicit"], 2)

@@ -1,5 +1,6 @@
 """Tracking with a trained self-model against the training-free robot, on the same videos."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,20 @@ def errors_deg(
             if i >= SETTLE:
                 errors.append(np.degrees(np.abs(estimate.q - frame.q))[:6])
     return np.array(errors)
+
+
+@functools.cache
+def one_video(name: str, menagerie: Path) -> tuple[RobotModel, list[list[Any]]]:
+    """Return a robot and one video of it."""
+    model = RobotModel.load(menagerie / name / MAIN_FILES[name])
+    return model, videos(model, ARMS[name], 1)
+
+
+def median_error_deg(name: str, menagerie: Path, trained: Path) -> float:
+    """Return the median joint error of one video with the mask given, deg."""
+    model, clips = one_video(name, menagerie)
+    errors = errors_deg(model, GaussianRobot.load(trained), clips, *MODES[0])
+    return round(float(np.median(errors)), 4)
 
 
 def measure(name: str, menagerie: Path, trained: Path) -> dict[str, dict[str, float]]:

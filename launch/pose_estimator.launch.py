@@ -20,14 +20,15 @@ ARGUMENTS = (
     ("robot", "", "URDF or MJCF file, or menagerie name; empty: robot_description_topic"),
     ("splats", "", "file of the robot's Gaussians; empty: sampled on its meshes"),
     ("robot_description_topic", "robot_description", "topic with the robot's URDF"),
-    ("image", "image", "topic of rectified images"),
+    ("image", "image", "topic of the images; with raw in its name they are rectified here"),
     ("camera_info", "", "topic of their calibration; empty: camera_info beside image"),
     ("joint_states", "joint_states", "topic of measured joints; empty: none"),
     ("depth", "", "topic of depth aligned with image; empty: none"),
     ("mask", "", "topic of masks, 255 where the robot is; empty: none"),
     ("ignore_mask", "", "topic of masks, 255 where the image is not to be used; empty: none"),
-    ("camera_pose", "", "start: x y z qx qy qz qw of the optical frame in the base frame, with "
-     "blanks between; empty: as in params_file, or from tf"),
+    ("camera_link", "", "link that carries the camera (eye in hand); empty: it stands still"),
+    ("camera_pose", "", "start: x y z qx qy qz qw of the optical frame in the base frame or in "
+     "camera_link, with blanks between; empty: as in params_file, or from tf"),
     ("estimate_camera", "", "true, false, or empty: as in params_file"),
     ("params_file", str(SHARE / "config" / "pose_estimator.yaml"), "parameters of the node"),
     ("namespace", "", "namespace of the node"),
@@ -63,7 +64,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
             own[f"subscribe_{topic}"] = True
     if not given["joint_states"]:
         own["subscribe_joint_states"] = False
-    for name in ("robot", "splats"):
+    for name in ("robot", "splats", "camera_link"):
         if given[name]:
             # A value of digits only is a name all the same.
             own[name] = ParameterValue(given[name], value_type=str)

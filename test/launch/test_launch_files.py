@@ -22,7 +22,8 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 
 def test_there_are_launch_files():
-    assert [f.name for f in FILES] == ["demo.launch.py", "pose_estimator.launch.py"]
+    names = ["calibrate", "demo", "pose_estimator", "robot_identifier"]
+    assert [f.name for f in FILES] == [f"{name}.launch.py" for name in names]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
@@ -61,7 +62,7 @@ def test_rviz_shows_what_the_nodes_publish():
 
 def test_executables_are_installed():
     text = (ROOT / "setup.py").read_text()
-    for node in ("pose_estimator", "simulated_robot"):
+    for node in ("calibrator", "pose_estimator", "robot_identifier", "simulated_robot"):
         assert f"{node} = {{NAME}}.ros.nodes.{node}:main" in text
 
 

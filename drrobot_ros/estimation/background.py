@@ -61,11 +61,20 @@ class BackgroundPlate:
             roi: rows and columns that are wanted.
             sigma: noise of a colour channel.
         """
+        odds = np.clip(self.distance(image, roi, sigma) - 2.5, -1.5, 3.0)
+        known = self.known
+        if known is None:
+            return np.zeros_like(odds)
+        return np.where(known[roi], odds, 0.0).astype(np.float32)
+
+    def distance(
+        self, image: FloatImage, roi: tuple[slice, slice] = ALL, sigma: float = 0.03
+    ) -> FloatImage:
+        """Return how many deviations each pixel is off the background; 0 where it is unknown."""
         seen = image[roi]
         known = self.known
         if self._mean is None or self._square is None or known is None:
             return np.zeros(seen.shape[:2], np.float32)
         deviation = np.sqrt(self._square[roi] + sigma**2)
         distance = np.sqrt(np.square(seen - self._mean[roi]).mean(-1)) / deviation
-        odds = np.clip(distance - 2.5, -1.5, 3.0)
-        return np.where(known[roi], odds, 0.0).astype(np.float32)
+        return np.where(known[roi], distance, 0.0).astype(np.float32)

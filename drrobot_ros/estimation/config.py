@@ -27,11 +27,19 @@ class TrackerConfig:
         True, "learn the background behind the moving robot (the camera must stand still)"
     )
     color_residual: str = setting(
-        "parts",
+        "auto",
         "parts: compare where differently coloured parts of the robot lie, in any light; "
-        "photometric: compare colours, with a gain and a bias per channel; off: silhouette only",
-        choices=("parts", "photometric", "off"),
+        "shaded: compare colours under a light fitted to the image; auto: parts, or shaded where "
+        "the robot has one colour; photometric: compare colours, with a gain and a bias per "
+        "channel; off: silhouette only",
+        choices=("auto", "parts", "shaded", "photometric", "off"),
         read_only=True,
+    )
+    steady_light: bool = setting(
+        True, "bring images to the light of the first one, and smooth noisy ones"
+    )
+    ignore_occluders: bool = setting(
+        True, "ignore what is neither robot nor known background: things before it, people"
     )
     use_depth: bool = setting(True, "compare depth where a depth image is given")
     mask_sigma: float = setting(
@@ -42,6 +50,12 @@ class TrackerConfig:
     )
     color_sigma: float = setting(
         0.15, "noise of a colour channel (photometric)", minimum=0.005, maximum=10.0
+    )
+    shade_sigma: float = setting(
+        3.0,
+        "noise of a shaded colour, in units of what the fitted light leaves over",
+        minimum=0.1,
+        maximum=100.0,
     )
     depth_sigma_m: float = setting(0.01, "noise of the depth image", unit="m", minimum=1e-4)
     robust: float = setting(
@@ -60,6 +74,16 @@ class TrackerConfig:
         minimum=0.0,
         maximum=10.0,
     )
+    encoder_offset_sigma_rad: float = setting(
+        0.0,
+        "usual constant error of a joint's readings, estimated while tracking; 0: none",
+        unit="rad or m",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    remember_camera: bool = setting(
+        True, "gather an estimated camera's pose over images: it stands still where it is mounted"
+    )
     camera_sigma_m: float = setting(
         0.05,
         "how well the given camera position is known, where it is estimated; 0: not used",
@@ -73,7 +97,7 @@ class TrackerConfig:
         minimum=0.0,
     )
     acceleration_sigma: float = setting(
-        40.0,
+        15.0,
         "joint acceleration expected between images: how far the motion prediction is trusted",
         unit="rad/s^2 or m/s^2",
         minimum=0.01,

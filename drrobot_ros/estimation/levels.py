@@ -64,3 +64,15 @@ def make_level(observation: Observation, width: int) -> Level:
         weight,
         depth,
     )
+
+
+def without(level: Level, hidden: NDArray[np.bool_]) -> Level:
+    """Return a level that ignores pixels, told at the size of another level of the same image."""
+    import cv2
+
+    size = (level.camera.width, level.camera.height)
+    share = cv2.resize(hidden.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    weight = np.where(share < 0.3, 1.0, 0.0).astype(np.float32)
+    return dataclasses.replace(
+        level, weight=weight if level.weight is None else weight * level.weight
+    )

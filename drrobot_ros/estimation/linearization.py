@@ -188,8 +188,10 @@ def _add_common_priors(
         T = state.T_cameras[c]
         rows = slice(layout.camera[c], layout.camera[c] + 6)
         error, jacobian = twist_between(camera.prior.mean, T, camera_center(T))
-        weight = 1.0 / np.square(camera.prior.sigma)
-        H[rows, rows] += jacobian.T @ (weight[:, None] * jacobian)
-        g[rows] += jacobian.T @ (weight * error)
-        cost += 0.5 * float(error @ (weight * error))
+        weight = camera.prior.information
+        if weight is None:
+            weight = np.diag(1.0 / np.square(camera.prior.sigma))
+        H[rows, rows] += jacobian.T @ weight @ jacobian
+        g[rows] += jacobian.T @ weight @ error
+        cost += 0.5 * float(error @ weight @ error)
     return cost

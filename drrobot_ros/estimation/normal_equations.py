@@ -236,20 +236,10 @@ class ImageModel:
             self.count, self.n_links, *[_pointer(a) for a in parts]
         )
         weakref.finalize(self, self._lib.drr_tree_destroy, self._tree)
-        self._parts = parts
-        self._free = weakref.finalize(self, self._lib.drr_splats_destroy, self._splats)
-
-    def recolor(self, colors: NDArray[np.floating]) -> None:
-        """Give the splats other colours [n,3], e.g. those that a light makes of them in a pose."""
-        self._free()
-        self._parts[4] = _f32(colors)
-        self._splats = self._lib.drr_splats_create(
-            self.count, self.n_links, *[_pointer(a) for a in self._parts]
-        )
-        self._free = weakref.finalize(self, self._lib.drr_splats_destroy, self._splats)
+        weakref.finalize(self, self._lib.drr_splats_destroy, self._splats)
 
     def set_colors(self, colors: NDArray[np.floating]) -> None:
-        """Give every splat a new colour [n,3].
+        """Give the splats other colours [n,3], e.g. those that a light makes of them in a pose.
 
         Raises:
             InputError: a wrong size.

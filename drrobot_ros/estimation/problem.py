@@ -56,10 +56,14 @@ class JointPrior:
 
 @dataclasses.dataclass(frozen=True)
 class CameraPrior:
-    """Soft knowledge of the camera pose: mean [4,4], sigma of the twist [6] in m and rad."""
+    """Soft knowledge of the camera pose: mean [4,4], sigma of the twist [6] in m and rad.
+
+    With an information matrix [6,6] of the shift and turn in the mean's frame, that one counts.
+    """
 
     mean: Matrix
     sigma: Vector
+    information: Matrix | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrobot_ros.estimation.background import BackgroundPlate
+from drrobot_ros.estimation.evidence import agreement
 from drrobot_ros.estimation.levels import Level
+from drrobot_ros.estimation.matting import soften_contour
 from drrobot_ros.estimation.normal_equations import ImageTarget, RenderedImages
 from drrobot_ros.estimation.segmentation import (
     MAX_LOG_ODDS,
@@ -23,6 +25,8 @@ from drrobot_ros.estimation.segmentation import (
 )
 
 FloatImage = NDArray[np.float32]
+
+MATTE_WIDTH = 160  # images at least so wide have contours worth telling from their neighbours
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +72,16 @@ class SilhouetteSource:
         assert self._clusters is not None
         return self._clusters.assign(level.pixels)
 
+    @property
+    def groups(self) -> ColorClusters | None:
+        """The colour groups; another object once they were made again."""
+        return self._clusters
+
+    def distance(self, level: Level) -> FloatImage | None:
+        """Return how many deviations pixels are off the learned background [H,W], 0: unknown."""
+        plate = self._plates.get(level.camera.width)
+        return None if plate is None else plate.distance(level.color)
+
     def target(self, level: Level, rendered: RenderedImages) -> RegionTarget:
         """Return what the image shows around a rendered estimate (splats coloured by part).
 
@@ -105,6 +119,10 @@ class SilhouetteSource:
             robot = np.clip(robot, -MAX_LOG_ODDS, MAX_LOG_ODDS)
             mask[roi] = robot > 0
             mask_trust[roi] = np.abs(np.tanh(0.5 * robot)) * near
+            if level.camera.width >= MATTE_WIDTH:
+                mask[roi], mask_trust[roi] = soften_contour(
+                    mask[roi], mask_trust[roi], level.color[roi]
+                )
         parts[roi] = np.eye(3, dtype=np.float32)[odds.part]
         parts_trust[roi] = mask[roi] * mask_trust[roi] * near * np.tanh(0.5 * odds.part_margin)
         return RegionTarget(mask, mask_trust, parts, parts_trust)
@@ -132,22 +150,8 @@ class SilhouetteSource:
         plate.learn(level.color, free)
 
     def agreement(self, target: ImageTarget, rendered: RenderedImages) -> float:
-        """Return how far image and rendering agree on what is robot and what is not, 0..1.
-
-        Robot and band count alike, however large each is; a pixel that tells nothing counts half,
-        so an image without any evidence gets 0.5.
-        """
-        if target.mask is None or target.mask.shape != rendered.alpha.shape:
-            return 0.0
-        wide = dilate(rendered.alpha, max(2, round(self._band * target.width)))
-        weight = 1.0 if target.weight is None else target.weight
-        trust = 1.0 if target.mask_weight is None else target.mask_weight
-        score = 0.5 + trust * (0.5 - np.abs(rendered.alpha - target.mask))
-        shares = []
-        for region in (rendered.alpha > 0.5, (rendered.alpha <= 0.5) & (wide > 0.5)):
-            area = region * weight
-            shares.append((area * score).sum() / max(area.sum(), 1e-6))
-        return float(np.mean(shares))
+        """Return how far image and rendering agree on what is robot, 0..1."""
+        return agreement(target, rendered, self._band)
 
     def band_px(self, level: Level) -> int:
         """Return the width of the compared band, px."""

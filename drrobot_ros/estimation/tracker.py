@@ -6,70 +6,33 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from drrobot_ros.errors import InputError, unknown_name
 from drrobot_ros.estimation.belief import Belief
+from drrobot_ros.estimation.camera_memory import without_joints
 from drrobot_ros.estimation.config import TrackerConfig
-from drrobot_ros.estimation.levels import Level, make_level
+from drrobot_ros.estimation.encoder_offsets import EncoderOffsets
+from drrobot_ros.estimation.finding import JointFinder
+from drrobot_ros.estimation.levels import make_level, without
 from drrobot_ros.estimation.manifold import Coordinates
-from drrobot_ros.estimation.normal_equations import ImageModel, ImageTarget
+from drrobot_ros.estimation.moment import SEARCH_WIDTH, Matrix, Seen, Stage, Start, Vector
+from drrobot_ros.estimation.motion import JointMotion
+from drrobot_ros.estimation.normal_equations import ImageTarget
 from drrobot_ros.estimation.observation import (
     CameraEstimate,
     Estimate,
     Observation,
     TrackingState,
 )
-from drrobot_ros.estimation.problem import (
-    CameraPrior,
-    CameraUnknown,
-    JointPrior,
-    Moment,
-    Problem,
-    Solution,
-    State,
-    View,
-)
-from drrobot_ros.estimation.search import RegionScore, palette_of, search_joints
-from drrobot_ros.estimation.segmentation import part_labels
-from drrobot_ros.estimation.solver import SolverConfig, solve
+from drrobot_ros.estimation.problem import JointPrior, Solution
+from drrobot_ros.estimation.refinement import Priors, Refinement
+from drrobot_ros.estimation.robot_images import RobotImages
 from drrobot_ros.estimation.tracked_camera import CameraMount, TrackedCamera
 from drrobot_ros.estimation.uncertainty import uncertainty_of
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
-
-SEARCH_SPLATS = 1000
-COARSE_SPLATS = 2000
-SEARCH_WIDTH = 80
-MAX_PREDICTION_SIGMA = 0.08  # rad or m
-
-
-@dataclasses.dataclass(frozen=True)
-class Stage:
-    """One pass of the coarse-to-fine solution: level width, blur and iterations."""
-
-    width: int
-    blur_px: int
-    iterations: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Seen:
-    """What one camera saw at the moment: its name, image and the image's pyramid."""
-
-    name: str
-    observation: Observation
-    levels: dict[int, Level]
-
-
-@dataclasses.dataclass(frozen=True)
-class Start:
-    """Where the solution starts: joint positions and the cameras' poses."""
-
-    q: Vector
-    T: dict[str, Matrix]
+# What an image that shows a joint knows of it at least, 1/sigma^2: the rest is prior.
+FAINT = 0.1
 
 
 class Tracker:
@@ -95,27 +58,7 @@ class Tracker:
         self.model = model
         self.config = config or TrackerConfig()
         self._coordinates = Coordinates.of(model.tree, model.nq, model.nv)
-        palette = palette_of(np.asarray(gaussians.part_colors))
-
-        def image_model(splats: Any, labels: bool) -> ImageModel:
-            colors = part_labels(splats.part_colors, palette) if labels else None
-            return ImageModel(model.tree, splats, model.nq, model.nv, colors)
-
-        self._search = image_model(gaussians.subset(SEARCH_SPLATS), True)
-        self._coarse = image_model(gaussians.subset(COARSE_SPLATS), True)
-        self._colored = image_model(gaussians, False)
-        self._by_parts = self.config.color_residual != "photometric"
-        if self._by_parts:
-            self._fine, self._solve_coarse = image_model(gaussians, True), self._coarse
-        else:
-            self._fine = self._colored
-            self._solve_coarse = image_model(gaussians.subset(COARSE_SPLATS), False)
-        lit = getattr(gaussians, "light", None) is not None or (
-            getattr(gaussians, "sh", None) is not None
-        )
-        self._lit = [(self._colored, gaussians)] if lit and not self._by_parts else []
-        if self._lit:
-            self._lit.append((self._solve_coarse, gaussians.subset(COARSE_SPLATS)))
+        self._images = RobotImages.of(model, gaussians, self.config.color_residual)
         self._limits = (np.asarray(model.lower, float), np.asarray(model.upper, float))
         mounts = {"camera": CameraMount()} if cameras is None else dict(cameras)
         if not mounts:
@@ -129,6 +72,9 @@ class Tracker:
             for name, mount in mounts.items()
         }
         self._first = next(iter(self._cameras))
+        self._refinement = Refinement(
+            model, self.config, self._coordinates, self._limits, self._images, self._cameras
+        )
         self.reset()
 
     def reset(
@@ -162,11 +108,22 @@ class Tracker:
         for name, camera in self._cameras.items():
             camera.reset(poses.get(name))
         self._q = self._believed_q = self._start_q
-        self._velocity = np.zeros(self.model.nv)
+        config = self.config
+        self._motion = JointMotion(self.model.nv, config.acceleration_sigma)
+        self._offsets = EncoderOffsets(
+            self.model.nv, config.encoder_sigma_rad, config.encoder_offset_sigma_rad
+        )
         self._stamp_s: float | None = None
         self._belief = Belief()
         self._started = False
-        self._rng = np.random.default_rng(0)
+        self._finder = JointFinder(
+            config,
+            self._coordinates,
+            self._limits,
+            self._images,
+            self._cameras,
+            np.random.default_rng(0),
+        )
 
     def place(self, name: str, T: Matrix) -> None:
         """Say where one camera is, and forget what it saw; the rest goes on undisturbed.
@@ -200,7 +157,9 @@ class Tracker:
         q = np.clip(np.asarray(q, np.float64), *self._limits)
         for level in seen.levels.values():
             bare = camera.bare(self.config, level.camera, level.weight)
-            camera.silhouette.teach(level, self._coarse.images(q, self._pose(seen.name), bare))
+            camera.silhouette.teach(
+                level, self._images.coarse.images(q, self._pose(seen.name), bare)
+            )
 
     def update(self, observation: Observation | Sequence[Observation]) -> Estimate:
         """Estimate the robot's state at the moment of an image, or of one of each camera.
@@ -219,13 +178,19 @@ class Tracker:
         started = time.perf_counter()
         seen = self._check(observation)
         first = seen[0].observation
-        encoders = first.joint_positions
         dt = self._advance(first.stamp_s)
-        start = Start(self._predict(dt, encoders), {s.name: self._pose(s.name) for s in seen})
+        readings = self._corrected(first.joint_positions)
+        step, sigma = self._motion.predict(dt)
+        q = np.clip(self._coordinates.integrate(self._q, step), *self._limits)
+        if readings is not None and not self._started:
+            q = np.where(np.isfinite(readings), readings, q)
+        start = Start(q, {s.name: self._pose(s.name) for s in seen})
+        seen = [self._without_hidden(s, start) for s in seen]
         if self._belief.search_due:
-            start = dataclasses.replace(start, q=self._find(seen, start, encoders))
-        solution, targets = self._refine(seen, start, dt, encoders, started)
-        return self._finish(seen, solution, targets, dt, started)
+            start = dataclasses.replace(start, q=self._find(seen, start, readings is not None))
+        priors = self._priors(start.q, sigma, dt, readings)
+        solution, targets = self._refine(seen, start, priors, started)
+        return self._finish(seen, start, solution, targets, dt, readings, started)
 
     def render(
         self, estimate: Estimate, camera: Any, name: str | None = None
@@ -244,7 +209,7 @@ class Tracker:
         T = estimate.T_base_camera if name is None else estimate.cameras[name].T
         if eye.link >= 0 and name is None:
             T = estimate.cameras[self._first].T
-        out = self._colored.images(estimate.q, T, target)
+        out = self._images.colored.images(estimate.q, T, target)
         alpha = out.alpha
         solid = np.maximum(alpha, 1e-4)
         color = out.rgb / solid[..., None] * eye.appearance.gain + eye.appearance.bias
@@ -284,78 +249,75 @@ class Tracker:
                 f"joint_positions must be {self.model.nq} numbers, got {np.shape(encoders)}"
             )
         return [
-            Seen(n, o, {w: make_level(o, w) for w in self._widths()})
+            self._seen(n, self._cameras[n].seen(self.config, o))
             for n, o in zip(names, images, strict=True)
         ]
+
+    def _seen(self, name: str, observation: Observation) -> Seen:
+        fine = self.config.fine_width
+        widths = sorted({min(SEARCH_WIDTH, fine), fine})
+        return Seen(name, observation, {w: make_level(observation, w) for w in widths})
+
+    def _without_hidden(self, seen: Seen, start: Start) -> Seen:
+        """Leave out the pixels of what hides the robot."""
+        if not self.config.ignore_occluders:
+            return seen
+        camera, fine = self._cameras[seen.name], max(seen.levels)
+        level = seen.levels[fine]
+        rendered = None
+        if level.depth is not None and self._started:
+            bare = camera.bare(self.config, level.camera, None)
+            rendered = self._images.coarse.images(start.q, start.T[seen.name], bare)
+        hidden = camera.hidden(level, rendered)
+        if hidden is None or not hidden.any():
+            return seen
+        return dataclasses.replace(
+            seen, levels={w: without(x, hidden) for w, x in seen.levels.items()}
+        )
 
     def _advance(self, stamp_s: float) -> float:
         """Return the time since the last image; a jump of the clock forgets the motion."""
         dt = 0.0 if self._stamp_s is None else stamp_s - self._stamp_s
         if not 0.0 < dt < 0.5:
-            self._velocity = np.zeros(self.model.nv)
+            self._motion.stop()
             dt = 0.0
         self._stamp_s = stamp_s
         return dt
 
-    def _predict(self, dt: float, encoders: Vector | None) -> Vector:
-        q = np.clip(self._coordinates.integrate(self._q, self._velocity * dt), *self._limits)
-        if encoders is not None and not self._started:
-            q = np.where(np.isfinite(encoders), encoders, q)
-        return q
-
-    def _widths(self) -> list[int]:
-        fine = self.config.fine_width
-        return sorted({min(SEARCH_WIDTH, fine), fine})
-
-    def _find(self, seen: list[Seen], start: Start, encoders: Vector | None) -> Vector:
-        """Search around a start, and refine region by region: at first, and when in doubt."""
-        config = self.config
-        width = min(seen[0].levels)
-        for s in seen:
-            self._cameras[s.name].silhouette.start(s.levels[width])
-        sigma = config.start_sigma_rad * (0.5 if self._started else 1.0)
-        if encoders is not None and config.encoder_sigma_rad > 0:
-            sigma = min(sigma, 3 * config.encoder_sigma_rad)
-        if not config.estimate_joints or config.search_hypotheses == 0 or sigma == 0:
-            return start.q
-        known_mask = config.use_mask and all(s.levels[width].mask is not None for s in seen)
-        score = JointScore([self._score(s, start) for s in seen])
-        q, T = start.q, start.T[seen[0].name]
-        best, best_score = q, float(score(q[None], T)[0])
-        spread = np.full(self.model.nv, sigma)
-        share = config.search_hypotheses // 2
-        for scale in (1.0, 0.4, 0.2):
-            found, _ = search_joints(
-                score, self._coordinates, q, spread * scale, T, self._limits, share, self._rng
-            )
-            stages = [Stage(width, 2, 5), Stage(width, 1, 5)] * 2
-            refined = [
-                self._solve_stages(seen, Start(x, start.T), stages, 0.0, None, None)[0].q
-                for x in ([q, found] if known_mask else [found])
-            ]
-            for candidate in (found, *refined):
-                candidate_score = float(score(candidate[None], T)[0])
-                if candidate_score > best_score:
-                    best, best_score = candidate, candidate_score
-            q, share = best, share // 2
-        return best
-
-    def _score(self, seen: Seen, start: Start) -> tuple[RegionScore, Matrix]:
-        camera, level = self._cameras[seen.name], seen.levels[min(seen.levels)]
-        score = RegionScore(
-            self._search,
-            camera.bare(self.config, level.camera, level.weight),
-            camera.silhouette.clusters_of(level),
+    def _corrected(self, encoders: Vector | None) -> Vector | None:
+        """Return readings without the constant errors found so far [nq]."""
+        if encoders is None or self.config.encoder_sigma_rad == 0:
+            return encoders
+        q = np.asarray(encoders, np.float64)
+        known = np.where(np.isfinite(q), q, self._q)
+        return np.where(
+            np.isfinite(q), self._coordinates.integrate(known, self._offsets.mean), np.nan
         )
-        return score, start.T[seen.name]
+
+    def _find(self, seen: list[Seen], start: Start, encoders: bool) -> Vector:
+        config = self.config
+        sigma = config.start_sigma_rad * (0.5 if self._started else 1.0)
+        if encoders and config.encoder_sigma_rad > 0:
+            total = np.hypot(config.encoder_sigma_rad, config.encoder_offset_sigma_rad)
+            sigma = min(sigma, 3 * float(total))
+
+        def solve(seen: list[Seen], start: Start, stages: list[Stage]) -> Vector:
+            return self._refinement.solve(seen, start, stages, self._camera_priors())[0].q
+
+        return self._finder.find(seen, start, sigma, solve)
+
+    def _camera_priors(self) -> Priors:
+        found = {name: camera.prior(self.config) for name, camera in self._cameras.items()}
+        return Priors(cameras={name: p for name, p in found.items() if p is not None})
+
+    def _priors(self, q: Vector, sigma: Vector, dt: float, readings: Vector | None) -> Priors:
+        joints = [JointPrior(q, sigma)] if self._started and dt > 0 else []
+        if readings is not None and self.config.encoder_sigma_rad > 0:
+            joints.append(self._offsets.prior(readings))
+        return dataclasses.replace(self._camera_priors(), joints=joints)
 
     def _refine(
-        self,
-        seen: list[Seen],
-        start: Start,
-        dt: float,
-        encoders: Vector | None,
-        started: float,
+        self, seen: list[Seen], start: Start, priors: Priors, started: float
     ) -> tuple[Solution, list[ImageTarget]]:
         n = self.config.iterations
         widths = seen[0].levels
@@ -365,95 +327,16 @@ class Tracker:
             stages = [Stage(coarse, 1, n), Stage(fine, 0, 3 * n), Stage(fine, 0, 2 * n)]
         budget = self.config.budget_ms
         deadline = started + budget * 1e-3 if budget > 0 and self._started else None
-        return self._solve_stages(seen, start, stages, dt, encoders, deadline)
-
-    def _solve_stages(
-        self,
-        seen: list[Seen],
-        start: Start,
-        stages: list[Stage],
-        dt: float,
-        encoders: Vector | None,
-        deadline_s: float | None,
-    ) -> tuple[Solution, list[ImageTarget]]:
-        config = self.config
-        priors = self._joint_priors(start.q, dt, encoders)
-        cameras = [self._unknown(s.name, start.T[s.name]) for s in seen]
-        budget_s = 1e-3 * config.budget_ms
-        self._relight(seen[0].name, start)
-        iterations = 0
-        state: State | None = None
-        solution: Solution | None = None
-        targets: list[ImageTarget] = []
-        for stage in stages:
-            coarse = stage.width <= SEARCH_WIDTH
-            model = self._solve_coarse if coarse else self._fine
-            q = start.q if state is None else state.q[0]
-            poses = [start.T[s.name] for s in seen] if state is None else state.T_cameras
-            targets = [
-                self._cameras[s.name].target(
-                    config, s.levels[stage.width], self._coarse, q, T, stage.blur_px
-                )
-                for s, T in zip(seen, poses, strict=True)
-            ]
-            problem = Problem(
-                [
-                    Moment(
-                        start.q, [View(model, t, i) for i, t in enumerate(targets)], priors=priors
-                    )
-                ],
-                cameras,
-                np.full(self.model.nv, config.estimate_joints),
-                *self._limits,
-                image_weight=config.image_weight * (4.0 if coarse else 1.0),
-            )
-            # The coarse levels must leave time for the finest, which is where accuracy comes from.
-            last = stage is stages[-1]
-            until = deadline_s if last or deadline_s is None else deadline_s - 0.6 * budget_s
-            solution = solve(
-                problem, self._coordinates, SolverConfig(), stage.iterations, until, state
-            )
-            state = solution.state
-            iterations += solution.iterations
-        assert solution is not None
-        return dataclasses.replace(solution, iterations=iterations), targets
-
-    def _relight(self, name: str, start: Start) -> None:
-        """Colour splats that have a light or harmonics as a camera would see them at the start."""
-        if not self._lit:
-            return
-        T_links = self.model.forward_kinematics(torch.from_numpy(start.q)).float()
-        eye = torch.from_numpy(self._in_base(name, start.q, start.T[name])).float()
-        for model, splats in self._lit:
-            model.recolor(splats.seen_colors(T_links, eye).detach().numpy())
-
-    def _joint_priors(self, q: Vector, dt: float, encoders: Vector | None) -> list[JointPrior]:
-        config = self.config
-        joints = []
-        if self._started and dt > 0:
-            # Between rare images the prediction would say nothing, and what the image does not show
-            # (a symmetric wrist) would drift: the bound holds it.
-            sigma = min(config.acceleration_sigma * dt * dt, MAX_PREDICTION_SIGMA) + 0.003
-            joints.append(JointPrior(q, np.full(self.model.nv, sigma)))
-        if encoders is not None and config.encoder_sigma_rad > 0:
-            sigma = np.full(self.model.nv, config.encoder_sigma_rad)
-            joints.append(JointPrior(np.asarray(encoders, np.float64), sigma))
-        return joints
-
-    def _unknown(self, name: str, T: Matrix) -> CameraUnknown:
-        config, camera = self.config, self._cameras[name]
-        prior = None
-        if config.camera_sigma_m > 0 and config.camera_sigma_rad > 0:
-            sigma = np.repeat([config.camera_sigma_m, config.camera_sigma_rad], 3)
-            prior = CameraPrior(np.asarray(camera.start_T), sigma)
-        return CameraUnknown(T, camera.is_free(config), prior)
+        return self._refinement.solve(seen, start, stages, priors, deadline)
 
     def _finish(
         self,
         seen: list[Seen],
+        start: Start,
         solution: Solution,
         targets: list[ImageTarget],
         dt: float,
+        readings: Vector | None,
         started: float,
     ) -> Estimate:
         config = self.config
@@ -461,20 +344,19 @@ class Tracker:
         images, agreements = [], []
         for s, target, T in zip(seen, targets, poses, strict=True):
             camera, level = self._cameras[s.name], s.levels[max(s.levels)]
-            images.append(self._fine.images(q, T, camera.bare(config, level.camera, level.weight)))
+            bare = camera.bare(config, level.camera, level.weight)
+            images.append(self._images.fine.images(q, T, bare))
             agreements.append(camera.silhouette.agreement(target, images[-1]))
         insides = np.array([max(s.inside, 1e-6) for s in solution.statistics])
         agreement = float(np.average(agreements, weights=insides))
         visible = float(sum(s.inside for s in solution.statistics))
         state = self._belief.judge(config, agreement, visible, solution.stop_reason)
-        if dt > 0:
-            measured = self._coordinates.difference(self._q, q) / dt
-            self._velocity = 0.5 * self._velocity + 0.5 * measured
+        self._remember(seen, start, solution, dt, readings)
         self._q, self._started = q, True
         for s, T in zip(seen, poses, strict=True):
             self._cameras[s.name].T = T
         if self._belief.gave_up:
-            self._velocity = np.zeros(self.model.nv)
+            self._motion.stop()
             if state is TrackingState.LOST:
                 # What led here is no longer believed: look around the last place that was.
                 self._started = False
@@ -486,9 +368,8 @@ class Tracker:
             for s, T, image in zip(seen, poses, images, strict=True):
                 camera = self._cameras[s.name]
                 camera.believed_T = T
-                if config.learn_background and camera.link < 0:
-                    camera.silhouette.learn(s.levels[max(s.levels)], image)
-        if not self._by_parts:
+                camera.learn(config, s.levels[max(s.levels)], image)
+        if self._images.residual == "photometric":
             for s, statistics in zip(seen, solution.statistics, strict=True):
                 camera = self._cameras[s.name]
                 camera.appearance = camera.appearance.updated(statistics)
@@ -497,7 +378,7 @@ class Tracker:
         cameras = {
             s.name: CameraEstimate(
                 T=T,
-                T_base_camera=self._in_base(s.name, q, T),
+                T_base_camera=self._refinement.in_base(s.name, q, T),
                 covariance=uncertainty.cameras[i],
                 agreement=agreements[i],
                 visible=solution.statistics[i].inside,
@@ -522,20 +403,26 @@ class Tracker:
             cameras=cameras,
         )
 
-    def _in_base(self, name: str, q: Vector, T: Matrix) -> Matrix:
-        link = self._cameras[name].link
-        if link < 0:
-            return T
-        links = self.model.forward_kinematics(torch.as_tensor(q, dtype=torch.float64))
-        return links[link].numpy() @ T
-
-
-@dataclasses.dataclass(frozen=True)
-class JointScore:
-    """Adds up what several cameras say of joint positions, each from its own pose."""
-
-    parts: list[tuple[RegionScore, Matrix]]
-
-    def __call__(self, q: Vector, T_camera: Matrix) -> Vector:
-        """Return the scores [n] of joint positions [n,nq]; the cameras' own poses are used."""
-        return np.sum([score(q, T) for score, T in self.parts], axis=0)
+    def _remember(
+        self,
+        seen: list[Seen],
+        start: Start,
+        solution: Solution,
+        dt: float,
+        readings: Vector | None,
+    ) -> None:
+        """Take the moment over into what is known of motion, encoders and cameras."""
+        layout, H = solution.layout, solution.informations[0]
+        free = layout.offset >= 0
+        known = np.zeros(self.model.nv)
+        covariance = np.linalg.inv(H + FAINT * np.eye(len(H)))
+        known[free] = np.maximum(1.0 / np.diag(covariance)[layout.offset[free]] - FAINT, 0.0)
+        if dt > 0:
+            self._motion.correct(self._coordinates.difference(start.q, solution.q), known)
+        if readings is not None and self.config.encoder_sigma_rad > 0:
+            found = self._coordinates.difference(readings, solution.q)
+            self._offsets.add(np.where(free, found, np.nan), known)
+        for s, column, T in zip(seen, layout.camera, solution.state.T_cameras, strict=True):
+            if column >= 0:
+                told = without_joints(H, column, layout.offset[free])
+                self._cameras[s.name].remember(self.config, T, told)

@@ -86,8 +86,10 @@ drr_splats* drr_splats_create(int32_t n, int32_t n_links, const float* means, co
                 for (int c = 0; c < 3; ++c)
                     for (int pad = 0; pad < drr::GROUP; ++pad) empty.mean[c][pad] = means[3 * i + c];
                 s.groups.push_back(empty);
+                s.source.resize(s.source.size() + drr::GROUP, -1);
             }
             drr::SplatGroup& g = s.groups.back();
+            s.source[s.source.size() - drr::GROUP + lane] = i;
             for (int c = 0; c < 3; ++c) {
                 g.mean[c][lane] = means[3 * i + c];
                 g.color[c][lane] = colors[3 * i + c];
@@ -99,6 +101,16 @@ drr_splats* drr_splats_create(int32_t n, int32_t n_links, const float* means, co
         }
     }
     return handle;
+}
+
+// colors [n,3], in the order the splats were given.
+void drr_splats_set_colors(drr_splats* handle, const float* colors) {
+    drr::LinkSplats& s = handle->splats;
+    for (size_t at = 0; at < s.source.size(); ++at) {
+        const int32_t i = s.source[at];
+        if (i < 0) continue;
+        for (int c = 0; c < 3; ++c) s.groups[at / drr::GROUP].color[c][at % drr::GROUP] = colors[3 * i + c];
+    }
 }
 
 void drr_splats_destroy(drr_splats* handle) { delete handle; }

@@ -22,6 +22,7 @@ struct alignas(64) SplatGroup {
 struct LinkSplats {
     int32_t n_links = 0;
     std::vector<SplatGroup> groups;
+    std::vector<int32_t> source;  // [groups * GROUP] which splat as given lies there, -1 in the padding
     std::vector<float> centers;  // [n_links, 3] mean of the link's splats, link frame, m
     int count() const { return static_cast<int>(groups.size()) * GROUP; }
 };

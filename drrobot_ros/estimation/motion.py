@@ -1,0 +1,70 @@
+"""How joints move between images: a Kalman filter of position and velocity for each joint.
+
+The solver is the filter's measurement update: the prediction enters it as a prior, and what it
+returns is taken over with the information the image had. A joint that the image does not show gets
+no velocity, so it stays where it is instead of drifting.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+
+# Between rare images the prediction would say nothing, and what the image does not show (a
+# symmetric wrist) would drift: the bound holds it.
+MAX_SIGMA = 0.08  # rad or m
+MIN_SIGMA = 0.003
+MAX_SPEED = 4.0  # rad/s or m/s
+UNKNOWN_SPEED = 1.0
+# Without news a velocity is forgotten: no joint moves on for ever.
+VELOCITY_MEMORY_S = 0.5
+
+
+class JointMotion:
+    """Velocities and the spread of the prediction, per velocity coordinate.
+
+    Args:
+        nv: number of velocities.
+        acceleration: expected between images, rad/s^2 or m/s^2.
+    """
+
+    def __init__(self, nv: int, acceleration: float) -> None:
+        self._acceleration = acceleration
+        self.stop(nv)
+
+    def stop(self, nv: int | None = None) -> None:
+        """Forget the motion."""
+        n = len(self.velocity) if nv is None else nv
+        self.velocity: Vector = np.zeros(n)
+        self._position = np.full(n, MAX_SIGMA**2)
+        self._cross = np.zeros(n)
+        self._speed = np.full(n, UNKNOWN_SPEED**2)
+
+    def predict(self, dt: float) -> tuple[Vector, Vector]:
+        """Move on by dt; return the step [nv] and its standard deviation [nv]."""
+        step = self.velocity * dt
+        fade = np.exp(-dt / VELOCITY_MEMORY_S)
+        noise = np.square(self._acceleration * dt)
+        position = self._position + 2 * dt * self._cross + dt**2 * self._speed
+        self._position = np.minimum(position + 0.25 * dt**2 * noise, MAX_SIGMA**2)
+        self._cross = fade * (self._cross + dt * self._speed) + 0.5 * dt * noise
+        self._speed = np.square(fade) * self._speed + noise
+        self._speed += (1 - np.square(fade)) * UNKNOWN_SPEED**2 * 0.25
+        self.velocity = fade * self.velocity
+        return step, np.sqrt(self._position) + MIN_SIGMA
+
+    def correct(self, innovation: Vector, information: Vector) -> None:
+        """Take over an image's result.
+
+        Args:
+            innovation: solved minus predicted position [nv].
+            information: what the image alone knew of each joint, 1/sigma^2 [nv].
+        """
+        # The innovation is what the solver made of prior and image: velocity follows it by the
+        # prediction's own correlation.
+        gain = self._cross / self._position
+        self.velocity = np.clip(self.velocity + gain * innovation, -MAX_SPEED, MAX_SPEED)
+        trust = information * self._position / (1 + information * self._position)
+        self._speed = np.maximum(self._speed - gain * trust * self._cross, 1e-6)
+        self._cross = self._cross * (1 - trust)
+        self._position = self._position * (1 - trust)

@@ -165,25 +165,10 @@ def select_keyframes(
 
     if not recording.continuous:
         return [(frame.name, frame.observation(model)) for frame in recording.read()]
-    from drrobot_ros.estimation.calibration import KeyframeSelector
-
-    wanted = spread_poses(recording, model, 3 * limit, moving)
-    selector = KeyframeSelector(model, gaussians, camera)
-    refused: dict[str, int] = {}
-    chosen = []
+    wanted = spread_poses(recording, model, limit, moving)
     bar = tqdm(recording.read(), total=recording.count, desc="choosing images", leave=False)
-    for i, frame in enumerate(bar):
-        if i not in wanted or len(chosen) == limit:
-            continue
-        observation = frame.observation(model)
-        decision = selector.offer(observation)
-        if decision.accepted:
-            chosen.append((frame.name, observation))
-        else:
-            refused[decision.reason] = refused.get(decision.reason, 0) + 1
+    chosen = [(frame.name, frame.observation(model)) for i, frame in enumerate(bar) if i in wanted]
     print(f"{len(chosen)} of {recording.count} images chosen")
-    for reason, count in sorted(refused.items(), key=lambda item: -item[1])[:4]:
-        print(f"  {count} not: {reason}")
     return chosen
 
 

@@ -198,7 +198,14 @@ def test_records_fits_and_writes(client, folder, messages):
     told = values(last)
     assert told["state"] == "recording" and told["not finite"] == "1"
     assert last.level == DiagnosticStatus.WARN
-    answer = ask(client, "fit")
+    # While it fits the node goes on: status, a second call is answered at once.
+    fit = client.services["fit"].call_async(Trigger.Request())
+    client.until(lambda: values(client.status[-1])["state"] == "fitting")
+    second = ask(client, "fit")
+    assert not fit.done() and not second.success
+    assert "a fit is still running" in second.message
+    client.until(fit.done, timeout_s=60.0)
+    answer = fit.result()
     assert answer.success, answer.message
     assert answer.message.startswith("good: "), answer.message
     assert "1 with values not finite" in answer.message

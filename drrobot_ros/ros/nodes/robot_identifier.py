@@ -1,12 +1,13 @@
 """The node ``robot_identifier``: live joint states in, a corrected description of the robot out."""
 
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
+from rclpy.task import Future
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -18,6 +19,8 @@ from drrobot_ros.identification.write import write_description
 from drrobot_ros.ros import qos
 from drrobot_ros.ros.diagnostics import ERROR, OK, WARN, Diagnostics
 from drrobot_ros.ros.joint_recorder import JointRecorder
+from drrobot_ros.ros.latest import LatestWorker
+from drrobot_ros.ros.new_folder import new_folder
 from drrobot_ros.ros.parameters import Parameters, warn_of_unknown
 from drrobot_ros.ros.robots import load_model
 from drrobot_ros.ros.runner import run
@@ -33,7 +36,7 @@ class RobotIdentifier(Node):
     Subscribes: joint_states; robot_description unless the parameter robot is set.
     Publishes: ~/status, /diagnostics.
     Services: ~/start begins a recording and forgets the last; ~/fit ends it, fits, writes a folder
-    and answers with the verdict. Nothing else is done during a fit.
+    and answers with the verdict. The fit runs in a thread of its own: a recording can go on.
 
     Raises:
         InputError: a parameter's start value is not valid, or the robot cannot be loaded.
@@ -49,7 +52,10 @@ class RobotIdentifier(Node):
         self._source = ""
         self._recorder: JointRecorder | None = None
         self._recording = False
-        self._state, self._verdict = "waiting for a robot description", ""
+        self._fitting: Future | None = None
+        self._fitted: tuple[bool, str] | None = None
+        self._worker: LatestWorker[None] = LatestWorker(lambda _: None, self._failed, "fit")
+        self._verdict = ""
         self._status = qos.publisher(self, DiagnosticStatus, "~/status", qos.OUTPUT)
         settings = self._settings.config
         qos.subscribe(self, JointState, "joint_states", self._joint_state, qos.STREAM_INPUT)
@@ -58,8 +64,12 @@ class RobotIdentifier(Node):
         else:
             qos.subscribe(self, String, "robot_description", self._description, qos.LATCHED)
         self.create_service(Trigger, "~/start", self._start)
-        self.create_service(Trigger, "~/fit", self._fit)
+        # A call that waits for its answer would hold up whatever is in its group.
+        group = ReentrantCallbackGroup()
+        fit: Any = self._fit  # rclpy takes coroutines, its types do not say so
+        self.create_service(Trigger, "~/fit", fit, callback_group=group)
         steady_timer(self, 0.5, self._publish_status)
+        steady_timer(self, 0.05, self._look_at_fit)
         warn_of_unknown(self)
 
     def _load(self, source: str) -> None:
@@ -68,7 +78,6 @@ class RobotIdentifier(Node):
         self._source = source
         self._diagnostics.hardware_id = self._model.name
         self._recorder, self._recording = None, False
-        self._state = "idle"
         self.get_logger().info(f"robot {self._model.name!r}: {', '.join(self._model.joint_names)}")
 
     def _description(self, message: String) -> None:
@@ -103,39 +112,68 @@ class RobotIdentifier(Node):
                 return response
         wanted = [name for name in names if name not in settings.held_joints]
         self._recorder = JointRecorder(wanted, settings.joint_prefix, settings.max_duration_s)
-        self._recording, self._state, self._verdict = True, "recording", ""
+        self._recording, self._verdict = True, ""
         response.success = True
         response.message = f"recording {', '.join(wanted)} from joint_states"
         self._publish_status()
         return response
 
-    def _fit(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._recording = False
+    async def _fit(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = False
+        if self._fitting is not None:
+            response.message = "a fit is still running: its own call is answered when it is done"
+            return response
+        self._recording = False
         if self._recorder is None:
             response.message = "nothing is recorded: call start first"
             return response
-        self._state = "fitting"
-        self._publish_status()
         try:
-            response.message = self._identified(self._recorder.recording())
-            response.success = True
-            self._diagnostics.good("fit")
-        except (DrRobotError, OSError) as error:
-            response.message = str(error)
+            recording = self._recorder.recording()
+        except InputError as error:
+            response.message = self._verdict = str(error)
             self._diagnostics.fault("fit", str(error), lasting=True)
-        self._state, self._verdict = "idle", response.message
+            return response
+        done: Future = Future()
+        self._fitting, self._fitted = done, None
+        model, source = self._model, self._source
+        self._worker.run(lambda: self._work(model, source, recording))
         self._publish_status()
+        answer: Any = await done
+        response.success, response.message = answer
         return response
 
-    def _identified(self, recording: Recording) -> str:
+    def _work(self, model: Any, source: str, recording: Recording) -> None:
+        """Fit, in the worker's thread."""
+        try:
+            self._fitted = True, self._identified(model, source, recording)
+        except (DrRobotError, OSError) as error:
+            self._fitted = False, str(error)
+
+    def _failed(self, error: Exception) -> None:
+        self._fitted = False, f"{type(error).__name__}: {error}"
+
+    def _look_at_fit(self) -> None:
+        """Answer the call when its fit is done."""
+        if self._fitting is None or self._fitted is None:
+            return
+        (success, message), done = self._fitted, self._fitting
+        self._fitting = self._fitted = None
+        if success:
+            self._diagnostics.good("fit")
+        else:
+            self._diagnostics.fault("fit", message, lasting=True)
+        self._verdict = message
+        self._publish_status()
+        done.set_result((success, message))
+
+    def _identified(self, model: Any, source: str, recording: Recording) -> str:
         """Fit, write everything and return the verdict in words."""
         settings = self._settings.config
         held = dict(zip(settings.held_joints, settings.held_positions, strict=True))
-        result = identify(self._model, recording, self._config.config, held)
-        folder = _new_folder(Path(settings.folder))
+        result = identify(model, recording, self._config.config, held)
+        folder = new_folder(Path(settings.folder), "fit")
         write_csv(folder / RECORDING, recording)
-        path, remarks = write_description(result, self._source, folder, settings.package_paths)
+        path, remarks = write_description(result, source, folder, settings.package_paths)
         write_report(result, folder, remarks)
         worst = max(result.joints, key=lambda j: j.validated / max(j.torque, 1e-12))
         share = worst.validated / max(worst.torque, 1e-12)
@@ -149,9 +187,18 @@ class RobotIdentifier(Node):
         ]
         return "\n".join(lines)
 
+    @property
+    def _state(self) -> str:
+        if self._model is None:
+            return "waiting for a robot description"
+        if self._recording:
+            return "recording"
+        return "idle" if self._fitting is None else "fitting"
+
     def _summary(self) -> tuple[bytes, str, dict[str, str]]:
-        values = {"state": self._state, "verdict": self._verdict}
-        level, message = OK, self._state
+        state = self._state
+        values = {"state": state, "verdict": self._verdict}
+        level, message = OK, state
         if self._model is None:
             level = WARN
         if self._recorder is not None:
@@ -173,6 +220,11 @@ class RobotIdentifier(Node):
                 level, message = ERROR, "recording, but no joint states of this robot came"
         return level, message, values
 
+    def destroy_node(self) -> None:
+        """End the worker, then the node."""
+        self._worker.stop()
+        super().destroy_node()
+
     def _publish_status(self) -> None:
         level, message, values = self._summary()
         pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
@@ -183,25 +235,6 @@ class RobotIdentifier(Node):
                 level=level, name=name, message=message, hardware_id=hardware, values=pairs
             )
         )
-
-
-def _new_folder(parent: Path) -> Path:
-    """Make and return a folder that was not there, named by the time.
-
-    Raises:
-        InputError: it cannot be made.
-    """
-    stem = time.strftime("fit_%Y%m%d_%H%M%S")
-    for suffix in ("", *(f"_{i}" for i in range(2, 100))):
-        folder = (parent / (stem + suffix)).resolve()
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise InputError(f"cannot write to the folder {parent}: {error}") from error
-        return folder
-    raise InputError(f"{parent} is full of fits of this second")
 
 
 def main(args: list[str] | None = None) -> int:

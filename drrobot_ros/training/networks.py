@@ -40,6 +40,8 @@ def add_networks(
         fit_skinning(skinning, points, motions, clouds, seed=config.seed)
     if config.deformation:
         deformation = AppearanceDeformation.of(model, points)
-    return SelfModel(
+    result = SelfModel(
         start, plain.T_canonical, skinning, deformation, use_sh=config.sh, use_light=config.light
     )
+    result.zero_grad(set_to_none=True)  # the fit leaves gradients, which a resumed run must not see
+    return result

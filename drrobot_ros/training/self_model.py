@@ -97,13 +97,15 @@ class SelfModel(nn.Module):
         sh = g.sh if g.sh is not None else g.means.new_zeros(n, harmonics.BEYOND_CONSTANT, 3)
         light = g.light if g.light is not None else lighting.neutral(g.means[0])
         logit = torch.logit(g.opacities.clamp(1e-3, 1 - 1e-3)).clamp(max=_MAX_LOGIT)
-        self.means = nn.Parameter(means.clone())
-        self.quats = nn.Parameter(quats.clone())
-        self.log_scales = nn.Parameter(g.scales.log())
-        self.logit_opacities = nn.Parameter(logit)
-        self.colors = nn.Parameter(g.colors.clone())
-        self.sh = nn.Parameter(sh.clone(), requires_grad=use_sh)
-        self.normals = nn.Parameter(normals.clone())
+        # One layout of memory, as of what is read from a checkpoint: sums depend on it.
+        dense = torch.contiguous_format
+        self.means = nn.Parameter(means.clone(memory_format=dense))
+        self.quats = nn.Parameter(quats.clone(memory_format=dense))
+        self.log_scales = nn.Parameter(g.scales.log().contiguous())
+        self.logit_opacities = nn.Parameter(logit.contiguous())
+        self.colors = nn.Parameter(g.colors.clone(memory_format=dense))
+        self.sh = nn.Parameter(sh.clone(memory_format=dense), requires_grad=use_sh)
+        self.normals = nn.Parameter(normals.clone(memory_format=dense))
         self.light = nn.Parameter(light.clone(), requires_grad=use_light)
         self.skinning, self.deformation = skinning, deformation
         self.use_sh, self.use_light = use_sh, use_light

@@ -12,6 +12,7 @@ from drrobot_ros.rendering import render_robot
 from drrobot_ros.splats import GaussianRobot
 from drrobot_ros.training import dataset_files
 from drrobot_ros.training.config import PRESETS, TrainConfig, preset
+from drrobot_ros.training.loading import self_model_of
 from drrobot_ros.training.losses import LossConfig
 from drrobot_ros.training.produce import produce, quick_scores
 from drrobot_ros.training.self_model import PARAMETERS, SelfModel
@@ -166,3 +167,19 @@ def test_gradients_reach_every_parameter(arm, dataset):
         if name == "normals":  # a neutral light shines the same on all sides
             continue
         assert gradient is not None and float(gradient.abs().sum()) > 0, name
+
+
+def test_networks_too_resume_bit_by_bit_and_come_back_from_the_file(arm, dataset, tmp_path):
+    config = dataclasses.replace(
+        TINY, steps=12, skinning="implicit", deformation=True, deformation_from=0.3
+    )
+    whole = train(arm, dataset, config, progress=False)
+    for until in (5, None):
+        parts = train(arm, dataset, config, folder=tmp_path, until=until, progress=False)
+    assert same(whole.gaussians, parts.gaussians)
+    ours, theirs = whole.self_model.state_dict(), parts.self_model.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert any(bool(p.any()) for p in whole.self_model.deformation.parameters())
+    parts.gaussians.save(tmp_path / "arm.npz")
+    loaded = self_model_of(GaussianRobot.load(tmp_path / "arm.npz"))
+    assert quick_scores(loaded, dataset) == quick_scores(whole.self_model, dataset)

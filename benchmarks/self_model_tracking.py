@@ -24,7 +24,7 @@ ARMS = {
     "franka_emika_panda": [0, -0.3, 0, -2.0, 0, 1.9, 0.78, 0.04],
     "universal_robots_ur5e": [0.3, -1.3, 1.4, -1.2, -1.3, 0.2],
 }
-MODES = ((True, "parts"), (False, "parts"), (False, "photometric"))
+MODES = ((True, "parts"), (True, "photometric"), (False, "parts"), (False, "photometric"))
 
 
 def videos(model: RobotModel, center: list[float], count: int) -> list[list[Any]]:

@@ -131,9 +131,7 @@ class Optimizer:
                 new.copy_(value)
             moments = {k: tensors[f"{k}/{name}"] for k in _MOMENTS if f"{k}/{name}" in tensors}
             if moments:
-                self.adam.state[new] = {
-                    k: (t.clone() if k == "step" else t.to(new).clone()) for k, t in moments.items()
-                }
+                self.adam.state[new] = {k: t.to(new.device).clone() for k, t in moments.items()}
         # What is not trained keeps its start, as many rows of it as there are now.
         for name in PARAMETERS:
             old = getattr(model, name)

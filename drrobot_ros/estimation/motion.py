@@ -42,15 +42,18 @@ class JointMotion:
 
     def predict(self, dt: float) -> tuple[Vector, Vector]:
         """Move on by dt; return the step [nv] and its standard deviation [nv]."""
-        step = self.velocity * dt
         fade = np.exp(-dt / VELOCITY_MEMORY_S)
+        self.velocity = fade * self.velocity
+        step = self.velocity * dt
         noise = np.square(self._acceleration * dt)
         position = self._position + 2 * dt * self._cross + dt**2 * self._speed
-        self._position = np.minimum(position + 0.25 * dt**2 * noise, MAX_SIGMA**2)
-        self._cross = fade * (self._cross + dt * self._speed) + 0.5 * dt * noise
+        position += 0.25 * dt**2 * noise
+        cross = fade * (self._cross + dt * self._speed) + 0.5 * dt * noise
+        # Bounded together: else rare images would make speeds of the least innovation.
+        share = np.minimum(1.0, MAX_SIGMA**2 / position)
+        self._position, self._cross = share * position, share * cross
         self._speed = np.square(fade) * self._speed + noise
         self._speed += (1 - np.square(fade)) * UNKNOWN_SPEED**2 * 0.25
-        self.velocity = fade * self.velocity
         return step, np.sqrt(self._position) + MIN_SIGMA
 
     def correct(self, innovation: Vector, information: Vector) -> None:

@@ -166,7 +166,8 @@ def select_keyframes(
     if not recording.continuous:
         return [(frame.name, frame.observation(model)) for frame in recording.read()]
     wanted = spread_poses(recording, model, limit, moving)
-    bar = tqdm(recording.read(), total=recording.count, desc="choosing images", leave=False)
+    frames = recording.read()
+    bar = tqdm(frames, total=recording.count, desc="choosing images", leave=False, disable=None)
     chosen = [(frame.name, frame.observation(model)) for i, frame in enumerate(bar) if i in wanted]
     print(f"{len(chosen)} of {recording.count} images chosen")
     return chosen

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import bags
 import numpy as np
 import torch
 
@@ -39,27 +40,29 @@ def wall():
     return np.kron(small, np.ones((30, 32, 1)))
 
 
-def simulated_photos(model, offsets, poses=POSES):
-    """Truth is at reading + offset."""
+def simulated_photos(model, offsets, poses=POSES, link=None, T_camera=T):
+    """Truth is at reading + offset; the camera is fixed to a link or the base."""
     gaussians = GaussianRobot.from_model(model, count=1500, seed=3)
     images, depths, masks = [], [], []
     for q in poses:
         background = torch.as_tensor(wall(), dtype=torch.float32)
+        links = model.forward_kinematics(torch.as_tensor(q)).numpy()
+        T_base_camera = T_camera if link is None else links[model.link_index(link)] @ T_camera
         with torch.no_grad():
-            rgb, alpha, depth = render_robot(model, gaussians, q, T, CAMERA, background)
+            rgb, alpha, depth = render_robot(model, gaussians, q, T_base_camera, CAMERA, background)
         images.append((255 * rgb.numpy().clip(0, 1)).astype(np.uint8))
         masks.append((255 * (alpha.numpy() > 0.5)).astype(np.uint8))
         depths.append(np.where(alpha.numpy() > 0.5, depth.numpy(), 0.0).astype(np.float32))
     return Photos(images, depths, masks, poses - offsets, gaussians)
 
 
-def moved_camera():
+def moved_camera(true=T):
     """Three centimetres and two degrees off."""
     from scipy.spatial.transform import Rotation
 
-    wrong = T.copy()
+    wrong = true.copy()
     wrong[:3, 3] += (0.02, -0.02, 0.01)
-    wrong[:3, :3] = Rotation.from_rotvec(np.deg2rad([1.0, -1.0, 1.4])).as_matrix() @ T[:3, :3]
+    wrong[:3, :3] = Rotation.from_rotvec(np.deg2rad([1.0, -1.0, 1.4])).as_matrix() @ true[:3, :3]
     return wrong
 
 
@@ -69,42 +72,42 @@ def write_bag(path, photos, model, description, mcap, still_s=0.6, move_s=0.4):
     Returns:
         number of images.
     """
-    import bags
+    bag, at, n = bags.Bag(), 100.0, len(photos.readings)
 
-    bag, at, count = bags.Bag(), 100.0, 0
-    n = len(photos.readings)
-    k = sim_k()
+    def where(t):
+        """Pose and share of the way to the next one."""
+        i, rest = divmod(t - at, still_s + move_s)
+        i = min(max(int(i), 0), n - 1)
+        return i, np.clip((rest - still_s) / move_s, 0.0, 1.0) if i + 1 < n else 0.0
 
     def positions(t):
-        i, rest = divmod(t - 100.0, still_s + move_s)
-        i = min(int(i), n - 1)
-        share = np.clip((rest - still_s) / move_s, 0.0, 1.0) if i + 1 < n else 0.0
+        i, share = where(t)
         return (1 - share) * photos.readings[i] + share * photos.readings[min(i + 1, n - 1)]
 
     end = at + n * (still_s + move_s) - move_s
     for t in np.arange(at - 0.3, end + 0.3, 0.02):
         bag.add("/joint_states", t, bags.joint_state(t, model.joint_names, positions(t)))
-    for t in np.arange(at + 0.05, end, 0.1):
-        i, rest = divmod(t - at, still_s + move_s)
-        i = min(int(i), n - 1)
+    stamps = np.arange(at + 0.05, end, 0.1)
+    for t in stamps:
+        i, share = where(t)
         # While it moves, what is seen is smeared: half of either pose.
-        moving = rest > still_s and i + 1 < n
-        other = photos.images[min(i + 1, n - 1)]
-        seen = photos.images[i] // 2 + other // 2 if moving else photos.images[i]
-        bag.add("/camera/image_rect", t, bags.image(t, seen, "rgb8"))
-        info = bags.camera_info(t, CAMERA.width, CAMERA.height, k)
-        bag.add("/camera/camera_info", t, info)
-        if not moving:
-            bag.add("/camera/mask", t, bags.image(t, photos.masks[i], "mono8"))
-        count += 1
+        smeared = photos.images[i] // 2 + photos.images[min(i + 1, n - 1)] // 2
+        add_image(bag, t, smeared if share else photos.images[i], photos.masks[i])
     bag.add("/robot_description", at, bags.text(description))
     x, y, z, *xyzw = numbers_from_pose(moved_camera())
     optical = ("base_link", "camera_color_optical_frame", (x, y, z), xyzw)
     bag.add("/tf_static", at, bags.transforms(optical))
     bag.write(path, mcap)
-    return count
+    return len(stamps)
 
 
-def sim_k():
+def add_image(bag, t, image, mask):
+    bag.add("/camera/image_rect", t, bags.image(t, image, "rgb8"))
+    info = bags.camera_info(t, CAMERA.width, CAMERA.height, ros_intrinsics())
+    bag.add("/camera/camera_info", t, info)
+    bag.add("/camera/mask", t, bags.image(t, mask, "mono8"))
+
+
+def ros_intrinsics():
     """The camera's K as ROS counts."""
-    return tuple((CAMERA.K - np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])).ravel())
+    return (CAMERA.K - np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])).ravel()

@@ -1,5 +1,6 @@
 """The command ``drrobot calibrate``, on small simulated images."""
 
+import bags
 import numpy as np
 import pytest
 import simulated_photos as sim
@@ -10,6 +11,7 @@ from PIL import Image
 from drrobot_ros.cli import main
 from drrobot_ros.commands.camera_start import camera_start, read_pose
 from drrobot_ros.errors import InputError
+from drrobot_ros.geometry.camera import look_at
 from drrobot_ros.geometry.pose_numbers import numbers_from_pose
 from drrobot_ros.robot import RobotModel
 
@@ -37,7 +39,10 @@ def photos(arm):
 
 @pytest.fixture(scope="module")
 def folder(photos, arm, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photos")
+    return write_folder(tmp_path_factory.mktemp("photos"), photos, arm, sim.moved_camera())
+
+
+def write_folder(folder, photos, arm, start):
     rows = [",".join(arm.joint_names)]
     for i, (image, mask) in enumerate(zip(photos.images, photos.masks, strict=True)):
         Image.fromarray(image).save(folder / f"image_{i}.png")
@@ -45,17 +50,13 @@ def folder(photos, arm, tmp_path_factory):
         rows.append(",".join(f"{x:.9f}" for x in photos.readings[i]))
     (folder / "joints.csv").write_text("\n".join(rows) + "\n")
     write_info(folder / "camera_info.yaml")
-    np.savetxt(folder / "start.csv", sim.moved_camera(), delimiter=",")
+    np.savetxt(folder / "start.csv", start, delimiter=",")
     return folder
 
 
 def write_info(path, width=320):
-    K = sim.CAMERA.K - np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
-    values = {
-        "image_width": width,
-        "image_height": 240,
-        "camera_matrix": {"data": K.ravel().tolist()},
-    }
+    K = sim.ros_intrinsics().tolist()
+    values = {"image_width": width, "image_height": 240, "camera_matrix": {"data": K}}
     path.write_text(yaml.dump(values))
 
 
@@ -183,3 +184,46 @@ def test_bag_to_files(photos, arm, arm_source, tmp_path, capsys, mcap):
     assert len(used) == len(photos.readings)
     far = np.abs(np.array(used)[:, None] - photos.readings[None]).max(axis=2).min(axis=1)
     assert far.max() < 0.02
+
+
+def test_camera_on_a_link(arm, arm_source, tmp_path):
+    link = arm.link_names[1]  # turns with the first joint, and sees the rest of the arm
+    looks = look_at((0.9, 0.5, 0.5), (0.0, 0.0, 0.3))
+    photos = sim.simulated_photos(arm, np.zeros(6), link=link, T_camera=looks)
+    folder = write_folder(tmp_path, photos, arm, sim.moved_camera(looks))
+    out = tmp_path / "out"
+    words = ["calibrate", str(folder), "--robot", str(arm_source), "--output", str(out), *FAST]
+    words += ["--camera-start", str(folder / "start.csv"), "--camera-link", link]
+    assert main([*words, "--solve", "camera"]) == 0
+    values = yaml.safe_load((out / "calibration.yaml").read_text())["cameras"]["camera"]
+    assert values["mounted_on"] == values["transforms"][0]["frame_id"] == link
+    found = np.array(values["transforms"][0]["matrix"])
+    assert np.linalg.norm(found[:3, 3] - looks[:3, 3]) < MM_OFF
+    assert f"--frame-id {link} " in (out / "camera_tf.launch.xml").read_text()
+
+
+@pytest.mark.slow
+def test_lag_between_images_and_joints(arm, arm_source, tmp_path, capsys):
+    lag = 0.04
+
+    def q(t):
+        slow = np.array([5, 6, 4, 3, 4.5, 3.5])
+        return sim.POSES.mean(axis=0) + 0.7 * np.sin(2 * np.pi * t / slow + np.arange(6))
+
+    stamps = np.arange(100.05, 106.0, 0.5)
+    photos = sim.simulated_photos(arm, np.zeros(6), np.array([q(t + lag) for t in stamps]))
+    bag = bags.Bag()
+    for t in np.arange(99.5, 106.5, 0.02):
+        bag.add("/joint_states", t, bags.joint_state(t, arm.joint_names, q(t)))
+    for t, image, mask in zip(stamps, photos.images, photos.masks, strict=True):
+        sim.add_image(bag, t, image, mask)
+    bag.write(tmp_path / "bag")
+    np.savetxt(tmp_path / "start.csv", sim.moved_camera(), delimiter=",")
+    words = ["calibrate", str(tmp_path / "bag"), "--robot", str(arm_source), *FAST]
+    words += ["--camera-start", str(tmp_path / "start.csv"), "--solve", "camera,time"]
+    status = main([*words, "--output", str(tmp_path / "out")])
+    assert status == 0, capsys.readouterr().out
+    values = yaml.safe_load((tmp_path / "out" / "calibration.yaml").read_text())
+    found = values["cameras"]["camera"]
+    assert found["time_offset_s"] == pytest.approx(lag, abs=0.006)
+    assert 0 < found["time_offset_stddev_s"] < 0.01

@@ -21,6 +21,10 @@ _REASONS = {
     EstimatorStatus.UNCERTAIN: "the image says little: the robot is occluded, small or out of view",
     EstimatorStatus.LOST: "diverged: the estimate does not explain the image; not published",
 }
+_UNCONFIRMED = (
+    "the image says little, and the robot was not seen clearly since the start or since it was "
+    "lost; not published"
+)
 _RATE_WINDOW_S = 3.0
 
 
@@ -38,6 +42,7 @@ class StatusBoard:
         self._times: deque[float] = deque()
         self._estimated_s: float | None = None
         self._refused = False
+        self._confirmed = False
         self.received_s: float | None = None
         self.rejected = 0
         self.estimated = 0
@@ -46,6 +51,22 @@ class StatusBoard:
     def state(self) -> int:
         """The state, one of the constants of EstimatorStatus."""
         return self._message.state
+
+    @property
+    def believed(self) -> bool:
+        """Whether the last estimate may be published.
+
+        One that is tracked; an uncertain one only when the robot was tracked before, and not lost
+        since: an image without a robot gives a first estimate too.
+        """
+        state = self._message.state
+        return state == EstimatorStatus.TRACKING or (
+            state == EstimatorStatus.UNCERTAIN and self._confirmed
+        )
+
+    def restarted(self) -> None:
+        """Note that the estimator starts afresh."""
+        self._confirmed = False
 
     def image_received(self, camera: str, header: Header) -> None:
         """Note that an image came."""
@@ -64,6 +85,12 @@ class StatusBoard:
             m = self._message
             m.header = outcome.header
             m.state, m.reason = state, _REASONS.get(state, "")
+            if state == EstimatorStatus.TRACKING:
+                self._confirmed = True
+            elif state == EstimatorStatus.LOST:
+                self._confirmed = False
+            elif not self._confirmed:
+                m.reason = _UNCONFIRMED
             m.residual = float(estimate.residual)
             m.iterations = int(estimate.iterations)
             m.stop_reason = str(getattr(estimate.stop_reason, "value", estimate.stop_reason))

@@ -289,6 +289,26 @@ def test_occluded_and_diverged_are_told_apart(probe, brightness, state, level, w
     assert published == [state == EstimatorStatus.UNCERTAIN] * 3
 
 
+def test_a_first_estimate_is_only_believed_when_the_robot_was_seen_clearly(probe):
+    """An image without a robot gives an estimate too: an uncertain one."""
+    probe.reset()
+    probe.until(
+        lambda: probe.last_status() and "since the start" in probe.last_status().reason,
+        each=lambda: probe.send(UNCERTAIN),
+    )
+    probe.clear()
+    probe.until(lambda: len(probe.received["status"]) > 5, each=lambda: probe.send(UNCERTAIN))
+    assert not probe.received["joints"] and not probe.received["tf"]
+    assert "not published" in probe.last_status().reason
+    # Seen clearly once, it may be hidden for a while.
+    probe.tracking()
+    probe.until(
+        lambda: "occluded" in probe.last_status().reason, each=lambda: probe.send(UNCERTAIN)
+    )
+    probe.clear()
+    probe.until(lambda: probe.received["joints"], each=lambda: probe.send(UNCERTAIN))
+
+
 def test_solver_fails(probe, process):
     probe.until(
         lambda: probe.fault("solver", "the solver blew up", ERROR), each=lambda: probe.send(CRASH)

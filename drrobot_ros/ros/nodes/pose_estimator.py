@@ -27,8 +27,6 @@ from drrobot_ros.ros.status import StatusBoard
 from drrobot_ros.ros.synchronizer import Frame
 from drrobot_ros.ros.timers import steady_timer
 
-BELIEVED = (EstimatorStatus.TRACKING, EstimatorStatus.UNCERTAIN)
-
 
 class PoseEstimator(Node):
     """Estimates joint angles and the camera pose of a robot from its image.
@@ -108,6 +106,7 @@ class PoseEstimator(Node):
             self._diagnostics.fault(topic, f"cannot load the robot: {error}", lasting=True)
             self._status.note(self._pipeline.load_problem)
             return
+        self._status.restarted()
         model = self._pipeline.model
         self._diagnostics.hardware_id = model.name
         self._diagnostics.good(topic)
@@ -121,10 +120,14 @@ class PoseEstimator(Node):
         if self._pipeline.model is None:
             response.success, response.message = False, self._pipeline.load_problem
             return response
-        self._worker.run(self._pipeline.restart)
+        self._worker.run(self._restart)
         response.success = True
         response.message = "starts afresh from the initial values at the next image"
         return response
+
+    def _restart(self) -> None:
+        self._pipeline.restart()
+        self._status.restarted()
 
     def _work(self, frames: dict[str, Frame]) -> None:
         settings = self._settings.config
@@ -137,7 +140,7 @@ class PoseEstimator(Node):
         self._diagnostics.good("solver")
         latency_ns = self.get_clock().now().nanoseconds - stamp_to_ns(outcome.header.stamp)
         self._status.estimated_frame(outcome, self._pipeline.names, latency_ns * 1e-9)
-        believed = self._status.state in BELIEVED
+        believed = self._status.believed
         if believed:
             self._outputs.estimate(outcome, publish_tf=settings.publish_tf)
         self._publish_status()

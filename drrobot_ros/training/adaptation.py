@@ -128,7 +128,8 @@ class _Fit:
         config: AdaptationConfig,
     ) -> None:
         self.model, self.photos, self.config = model, photos, config
-        self.bare = dataclasses.replace(gaussians, sh=None)
+        # Parts are told apart by what the photos show, not by what the drawing says.
+        self.bare = dataclasses.replace(gaussians, sh=None, base_colors=None)
         self.targets = [_reduced(photo, config.width) for photo in photos]
         self.inner = [self._inner(i) for i in range(len(photos))]
         if not any(bool(inner.any()) for inner in self.inner):

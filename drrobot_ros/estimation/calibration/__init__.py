@@ -2,7 +2,12 @@
 
 from drrobot_ros.estimation.calibration.config import CalibrationConfig
 from drrobot_ros.estimation.calibration.driver import calibrate
-from drrobot_ros.estimation.calibration.evidence import Evidence, RegionEvidence
+from drrobot_ros.estimation.calibration.evidence import Evidence, ImageEvidence
+from drrobot_ros.estimation.calibration.keyframes import (
+    KeyframeConfig,
+    KeyframeDecision,
+    KeyframeSelector,
+)
 from drrobot_ros.estimation.calibration.result import (
     CalibrationCamera,
     CalibrationCancelledError,
@@ -20,9 +25,12 @@ __all__ = [
     "CalibrationResult",
     "CameraResult",
     "Evidence",
+    "ImageEvidence",
+    "KeyframeConfig",
+    "KeyframeDecision",
     "KeyframeResult",
+    "KeyframeSelector",
     "Progress",
-    "RegionEvidence",
     "Verdict",
     "calibrate",
 ]

@@ -9,6 +9,7 @@ from drrobot_ros.estimation.problem import Solution
 TWISTS = ("x", "y", "z", "turn about x", "turn about y", "turn about z")
 # A direction of which the images know less than this share of what was known before is not seen.
 SEEN = 4.0
+UNSEEN = "moves next to nothing that the images show"
 
 
 def unobservable_directions(
@@ -55,7 +56,7 @@ def unobservable_directions(
         order = np.argsort(-np.abs(vector))
         parts = [labels[k] for k in order if abs(vector[k]) > 0.35 * abs(vector[order[0]])][:4]
         if len(parts) == 1:
-            out.append(f"{parts[0]} moves next to nothing that the images show")
+            out.append(f"{parts[0]} {UNSEEN}")
         else:
             told = ", ".join(parts[:-1]) + " and " + parts[-1]
             out.append(f"{told} together move next to nothing that the images show")

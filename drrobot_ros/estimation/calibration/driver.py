@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrobot_ros.errors import InputError, unknown_name
-from drrobot_ros.estimation.calibration.cold import SearchImage, camera_scores, search_camera
+from drrobot_ros.estimation.calibration.cold import CameraStart, StartImage
 from drrobot_ros.estimation.calibration.config import CalibrationConfig
-from drrobot_ros.estimation.calibration.evidence import Evidence, RegionEvidence
+from drrobot_ros.estimation.calibration.contours import ContourBias
+from drrobot_ros.estimation.calibration.evidence import Evidence, ImageEvidence
 from drrobot_ros.estimation.calibration.frames import Frames
 from drrobot_ros.estimation.calibration.overlay import draw_contour
 from drrobot_ros.estimation.calibration.report import Found, make_result
@@ -22,7 +23,7 @@ from drrobot_ros.estimation.calibration.result import (
     Progress,
     Vector,
 )
-from drrobot_ros.estimation.calibration.stages import COARSE_WIDTH, Stage, stages_of
+from drrobot_ros.estimation.calibration.stages import COARSE_WIDTH, Stage, stages_of, start_stages
 from drrobot_ros.estimation.calibration.weights import view_weights
 from drrobot_ros.estimation.levels import Level
 from drrobot_ros.estimation.manifold import Coordinates
@@ -45,7 +46,10 @@ from drrobot_ros.estimation.tracked_camera import EPS2D, INSET_PX
 
 SEARCH_SPLATS, COARSE_SPLATS = 1000, 2000
 # A round that moves nothing farther ends its stage.
-SETTLED = 1e-4
+SETTLED = 5e-5
+# Little damping: a camera's turn and the first joint's offset are told apart by little, and a
+# damped step along such a direction is so short that it looks like the end.
+SOLVER = SolverConfig(damping=1e-5, floor=1e-3, tolerance_rad=1e-5)
 
 ProgressCallback = Callable[[Progress], bool | None]
 
@@ -108,8 +112,9 @@ class _Calibration:
         self.coordinates = Coordinates.of(model.tree, model.nq, model.nv)
         self.joints = self._free_joints(joints)
         still = {n for n, k in zip(self.frames.names, self.frames.links, strict=True) if k < 0}
-        self.evidence = evidence or RegionEvidence(config, frozenset(still))
-        self.inset_px = float(getattr(gaussians, "inset_px", INSET_PX))
+        self.evidence = evidence or ImageEvidence(config, frozenset(still))
+        inset_px = float(getattr(gaussians, "inset_px", INSET_PX))
+        self.contours = ContourBias(inset_px, len(self.frames.names))
         self.eps2d = float(getattr(gaussians, "eps2d", EPS2D))
         palette = palette_of(np.asarray(gaussians.colors))
 
@@ -214,7 +219,7 @@ class _Calibration:
         stages = stages_of(config, fine, depth)
         steps = sum(s.rounds for s in stages) + 1
         self._check_visible(fine)
-        if config.estimate_camera and config.hypotheses > 0:
+        if config.estimate_camera:
             self._tell(progress, "start", 0, steps, "searching the start of the cameras")
             self._cold_start(fine)
         step, solution, targets, levels = 1, None, [], []
@@ -252,23 +257,20 @@ class _Calibration:
 
     def _cold_start(self, fine: int) -> None:
         """Move the cameras that are looked for to the best poses found around their starts."""
-        width = min(COARSE_WIDTH, fine)
-        levels = self.frames.levels(width, self.config)
+        widths = sorted({s.width for s in start_stages(frozenset(), 1, fine)})
+        levels = {w: self.frames.levels(w, self.config) for w in widths}
         poses = self.state.T_cameras.copy()
         rng = np.random.default_rng(0)
         for c, camera in enumerate(self.frames.cameras):
             if not self._free_camera(c):
                 continue
-            index = self.frames.of_camera(c)
-            clusters = self.evidence.clusters(self.frames.names[c], [levels[i] for i in index])
-            images = [
-                SearchImage(
-                    self.state.q[self.frames.frames[i].moment],
-                    self._bare(i, levels[i]),
-                    cluster,
-                )
-                for i, cluster in zip(index, clusters, strict=True)
-            ]
+            by_width = {
+                w: [
+                    StartImage(self._view_q(i), levels[w][i], self._bare(i, levels[w][i]))
+                    for i in self.frames.of_camera(c)
+                ]
+                for w in widths
+            }
             sigma = np.repeat(
                 [
                     camera.sigma_m or self.config.start_sigma_m,
@@ -276,11 +278,15 @@ class _Calibration:
                 ],
                 3,
             )
-            found, score = search_camera(
-                self.search, images, poses[c], sigma, self.config.hypotheses, rng
+            start = CameraStart(
+                self.frames.names[c],
+                self.search,
+                self.coarse,
+                self.coordinates,
+                self.config,
+                self.evidence,
             )
-            if score > camera_scores(self.search, images, poses[c][None])[0]:
-                poses[c] = found
+            poses[c] = start.find(by_width, poses[c], sigma, rng)
         self.state = dataclasses.replace(self.state, T_cameras=poses)
 
     def _bare(self, i: int, level: Level) -> ImageTarget:
@@ -294,7 +300,7 @@ class _Calibration:
             depth_sigma=self.config.depth_sigma_m,
             robust=self.config.robust,
             eps2d=self.eps2d,
-            inset_px=self.inset_px,
+            inset_px=self.contours.inset_px(self.frames.frames[i].camera, level.camera.width),
         )
 
     def _view_q(self, i: int) -> Vector:
@@ -353,6 +359,7 @@ class _Calibration:
     def _round(self, stage: Stage, targets: list[ImageTarget]) -> tuple[Solution, float]:
         """Solve once; return the solution and the largest change of any unknown."""
         model = self.coarse if stage.is_coarse else self.fine
+        targets = self._true_contours(stage, targets)
         views: list[list[View]] = [[] for _ in self.frames.q]
         for i, (frame, target) in enumerate(zip(self.frames.frames, targets, strict=True)):
             views[frame.moment].append(
@@ -360,9 +367,7 @@ class _Calibration:
             )
         problem = self._problem(views, stage.offsets, stage.lags)
         before = self.state
-        solution = solve(
-            problem, self.coordinates, SolverConfig(), self.config.iterations, None, before
-        )
+        solution = solve(problem, self.coordinates, SOLVER, self.config.iterations, None, before)
         self.state = solution.state
         self.iterations += solution.iterations
         moved = max(
@@ -371,6 +376,19 @@ class _Calibration:
             np.abs(self.state.lag_s - before.lag_s).max(initial=0.0),
         )
         return solution, float(moved)
+
+    def _true_contours(self, stage: Stage, targets: list[ImageTarget]) -> list[ImageTarget]:
+        """Return the targets with the splats drawn in as far as the images say."""
+        if stage.blur_px:
+            return targets
+        out = list(targets)
+        for c in range(len(self.frames.names)):
+            index = [i for i in self.frames.of_camera(c) if self.weights[i] > 0]
+            rendered = [self._render(self.fine, i, targets[i]) for i in index]
+            inset_px = self.contours.learn(c, stage.width, [targets[i] for i in index], rendered)
+            for i in self.frames.of_camera(c):
+                out[i] = dataclasses.replace(targets[i], inset_px=inset_px)
+        return out
 
     def _check_visible(self, fine: int) -> None:
         """Raise where a camera's images show nothing of the robot at its start."""
@@ -419,7 +437,7 @@ class _Calibration:
             height=camera.height,
             camera_link=self.frames.links[self.frames.frames[i].camera],
             eps2d=self.eps2d,
-            inset_px=self.inset_px,
+            inset_px=self.contours.inset_px(self.frames.frames[i].camera, camera.width),
         )
         return draw_contour(observation.image, self._render(self.fine, i, bare).alpha)
 

@@ -13,10 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrobot_ros.estimation.calibration.config import CalibrationConfig
+from drrobot_ros.estimation.calibration.matte import with_matte
 from drrobot_ros.estimation.calibration.stages import Stage
+from drrobot_ros.estimation.evidence import (
+    ColorSource,
+    PhotoSet,
+    PlateSource,
+    Segmenter,
+    SegmenterSource,
+    add_odds,
+    agreement,
+    appearance_codes,
+    silhouette_target,
+)
+from drrobot_ros.estimation.evidence.colors import Parts
+from drrobot_ros.estimation.evidence.plate import FEWEST
 from drrobot_ros.estimation.levels import Level
-from drrobot_ros.estimation.normal_equations import ImageTarget, RenderedImages
-from drrobot_ros.estimation.silhouette import SilhouetteSource
+from drrobot_ros.estimation.normal_equations import FloatImage, ImageTarget, RenderedImages
 
 
 class Evidence(Protocol):
@@ -45,22 +58,33 @@ class Evidence(Protocol):
         """Return how far an image and the rendering agree near the contour, 0..1."""
         ...
 
-    def clusters(self, camera: str, levels: Sequence[Level]) -> list[NDArray[np.uint8]]:
-        """Return the colour cluster of every pixel of each image, for searches."""
+    def has_plate(self, camera: str, images: int) -> bool:
+        """Return whether so many images of a camera tell what stands behind the robot."""
+        ...
+
+    def codes(self, camera: str, levels: Sequence[Level]) -> list[NDArray[np.uint8]]:
+        """Return what searches compare with renderings: a code per pixel of each image."""
         ...
 
 
-class RegionEvidence:
-    """Colour regions around the contour and the background learned over all images of a camera.
+class ImageEvidence:
+    """Masks where they are given, else the plate, local colours and a segmenter, added up.
 
     Args:
         config: which residuals, and how they weigh.
-        still: names of cameras that stand still, whose background is learned.
+        still: names of cameras that stand still in the robot's base.
+        segmenter: tells the robot from an image alone, or None.
     """
 
-    def __init__(self, config: CalibrationConfig, still: frozenset[str]) -> None:
+    def __init__(
+        self,
+        config: CalibrationConfig,
+        still: frozenset[str],
+        segmenter: Segmenter | None = None,
+    ) -> None:
         self._config, self._still = config, still
-        self._sources: dict[tuple[str, int], SilhouetteSource] = {}
+        self._plate, self._colors = PlateSource(), ColorSource()
+        self._segmenter = None if segmenter is None else SegmenterSource(segmenter)
 
     def targets(
         self,
@@ -71,37 +95,68 @@ class RegionEvidence:
         bare: Sequence[ImageTarget],
     ) -> list[ImageTarget]:
         """Return what the images of one camera are to be compared with."""
-        sources = self._sources_of(camera, len(levels))
-        if camera in self._still and "plate" in stage.terms and not stage.is_coarse:
-            for source, level, image in zip(sources, levels, rendered, strict=True):
-                if level.mask is None:
-                    source.learn(level, image)
-        out = []
-        for source, level, image, empty in zip(sources, levels, rendered, bare, strict=True):
-            region = source.target(level, image)
-            planes: dict = {"mask": region.mask, "mask_weight": region.mask_trust}
-            if "parts" in stage.terms and self._config.parts_sigma > 0:
-                planes["color"] = region.parts
-                planes["color_weight"] = region.parts_trust
-                planes["background"] = np.zeros_like(region.parts)
-                planes["color_sigma"] = self._config.parts_sigma
-            if "depth" in stage.terms and level.depth is not None:
-                planes["depth"] = level.depth
-                planes["depth_sigma"] = self._config.depth_sigma_m * stage.depth_factor
-            out.append(dataclasses.replace(empty, **planes))
-        return out
+        photos = PhotoSet(levels, rendered, camera in self._still, camera)
+        answers = []
+        if self._segmenter is not None:
+            answers.append(self._segmenter(photos))
+        if "plate" in stage.terms:
+            answers.append(self._plate(photos))
+        parts: list[Parts | None] = [None] * len(levels)
+        if "regions" in stage.terms or "parts" in stage.terms:
+            colors = self._colors.with_parts(photos)
+            parts = [p for _, p in colors]
+            if "regions" in stage.terms:
+                answers.append([o for o, _ in colors])
+        odds = add_odds(photos, answers)
+        return [
+            self._target(stage, *each)
+            for each in zip(levels, rendered, bare, odds, parts, strict=True)
+        ]
+
+    def _target(
+        self,
+        stage: Stage,
+        level: Level,
+        rendered: RenderedImages,
+        bare: ImageTarget,
+        odds: FloatImage,
+        parts: Parts | None,
+    ) -> ImageTarget:
+        if level.mask is not None:
+            target = dataclasses.replace(bare, mask=level.mask)
+        else:
+            target = silhouette_target(bare, odds)
+        assert target.mask is not None
+        if "matte" in stage.terms:
+            target = with_matte(target, level.color, rendered.alpha)
+        if "parts" in stage.terms and parts is not None and self._config.parts_sigma > 0:
+            trust = target.mask * np.tanh(0.5 * parts.margin) * parts.near
+            if target.mask_weight is not None:
+                trust = trust * target.mask_weight
+            target = dataclasses.replace(
+                target,
+                color=parts.label,
+                color_weight=trust.astype(np.float32),
+                background=np.zeros_like(parts.label),
+                color_sigma=self._config.parts_sigma,
+            )
+        if "depth" in stage.terms and level.depth is not None:
+            target = dataclasses.replace(
+                target,
+                depth=level.depth,
+                depth_sigma=self._config.depth_sigma_m * stage.depth_factor,
+            )
+        return target
 
     def agreement(self, target: ImageTarget, rendered: RenderedImages) -> float:
         """Return how far an image and the rendering agree near the contour, 0..1."""
-        return SilhouetteSource().agreement(target, rendered)
+        return agreement(target, rendered)
 
-    def clusters(self, camera: str, levels: Sequence[Level]) -> list[NDArray[np.uint8]]:
-        """Return the colour cluster of every pixel of each image."""
-        sources = self._sources_of(camera, len(levels))
-        return [s.clusters_of(level) for s, level in zip(sources, levels, strict=True)]
+    def has_plate(self, camera: str, images: int) -> bool:
+        """Return whether so many images of a camera tell what stands behind the robot."""
+        return camera in self._still and images >= FEWEST
 
-    def _sources_of(self, camera: str, count: int) -> list[SilhouetteSource]:
-        # One camera learns one background; of a moving one every image stands alone.
-        still = camera in self._still
-        keys = [(camera, 0 if still else i) for i in range(count)]
-        return [self._sources.setdefault(key, SilhouetteSource(every=1)) for key in keys]
+    def codes(self, camera: str, levels: Sequence[Level]) -> list[NDArray[np.uint8]]:
+        """Return group of colour times class of change (or mask) of every pixel of each image."""
+        plate = self._plate.plate(PhotoSet(levels, (), camera in self._still, camera))
+        return appearance_codes(levels, plate)

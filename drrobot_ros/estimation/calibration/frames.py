@@ -69,8 +69,8 @@ class Frames:
         self.frames = [
             Frame(i, self._camera(o), o) for i, moment in enumerate(moments) for o in moment
         ]
-        self.q = np.stack([_positions(model, i, m) for i, m in enumerate(moments)])
-        self.velocity = [_velocities(model, i, m) for i, m in enumerate(moments)]
+        self.q = np.stack([moment_positions(model, i, m) for i, m in enumerate(moments)])
+        self.velocity = [moment_velocities(model, i, m) for i, m in enumerate(moments)]
         self._check(model, config)
 
     def of_camera(self, camera: int) -> list[int]:
@@ -136,7 +136,7 @@ def _checked(name: str, camera: CalibrationCamera) -> CalibrationCamera:
     return dataclasses.replace(camera, T=T)
 
 
-def _positions(model: Any, i: int, moment: Sequence[Observation]) -> Vector:
+def moment_positions(model: Any, i: int, moment: Sequence[Observation]) -> Vector:
     """Return the checked joint positions of a moment."""
     if not moment:
         raise InputError(f"keyframe {i} has no image")
@@ -153,7 +153,8 @@ def _positions(model: Any, i: int, moment: Sequence[Observation]) -> Vector:
     return np.asarray(q, np.float64)
 
 
-def _velocities(model: Any, i: int, moment: Sequence[Observation]) -> Vector | None:
+def moment_velocities(model: Any, i: int, moment: Sequence[Observation]) -> Vector | None:
+    """Return the checked joint velocities of a moment, None where nobody says."""
     v = next((o.joint_velocities for o in moment if o.joint_velocities is not None), None)
     if v is None:
         return None

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrobot_ros.estimation.calibration.config import CalibrationConfig
-from drrobot_ros.estimation.calibration.directions import unobservable_directions
+from drrobot_ros.estimation.calibration.directions import UNSEEN, unobservable_directions
 from drrobot_ros.estimation.calibration.frames import Frames
 from drrobot_ros.estimation.calibration.result import (
     CalibrationResult,
@@ -158,7 +158,9 @@ def judge(result: CalibrationResult) -> tuple[Verdict, tuple[str, ...]]:
                 f"{np.degrees(camera.std_rad):.1f} degrees only"
             )
     doubtful += [f"the offset of joint {name!r} is at its limit" for name in result.at_limit]
-    doubtful += list(result.unobservable)
+    # A joint that no image shows says nothing against the cameras.
+    alone = {f"the offset of joint {name!r} " + UNSEEN for name in result.joint_names}
+    doubtful += [text for text in result.unobservable if text not in alone]
     if failed:
         return Verdict.FAILED, tuple(failed + doubtful)
     return (Verdict.DOUBTFUL if doubtful else Verdict.GOOD), tuple(doubtful)

@@ -4,7 +4,7 @@ import dataclasses
 
 from drrobot_ros.estimation.calibration.config import CalibrationConfig
 
-COARSE_WIDTH, MIDDLE_WIDTH = 80, 320
+COARSE_WIDTH, START_WIDTH, MIDDLE_WIDTH = 80, 160, 320
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Stage:
         offsets: whether joint offsets are free; else only cameras (and what is known) move.
         lags: whether lags are free.
         terms: which evidence is used: "regions" (colours around the contour), "plate" (what changes
-            while the robot moves), "parts" (labels of the robot's parts), "depth". A given mask
-            stands for regions and plate.
+            while the robot moves), "parts" (labels of the robot's parts), "matte" (mixed pixels on
+            the contour), "depth". A given mask stands for regions and plate.
         depth_factor: on the noise of depth: above one where it is only to lead the way.
         reject: whether keyframes that do not fit are left out.
     """
@@ -41,27 +41,47 @@ class Stage:
         return self.width <= COARSE_WIDTH
 
 
+FINE_TERMS = frozenset({"regions", "plate", "parts"})
+
+
+def start_stages(terms: frozenset[str], rounds: int, fine_width: int) -> list[Stage]:
+    """Return the stages that lead one hypothesis of a camera's pose to its optimum.
+
+    The plate and depth do not depend on the estimate and lead from afar; added to them, colours
+    would confirm what is wrong. Colours alone come in only where there is nothing better.
+
+    Args:
+        terms: one kind of evidence.
+        rounds: most times that the evidence is gathered again at each level.
+        fine_width: width of the finest level of the calibration, px.
+    """
+    coarse, wide = min(COARSE_WIDTH, fine_width), min(START_WIDTH, fine_width)
+    return [
+        Stage("start, blurred", coarse, 2, rounds, False, False, terms),
+        Stage("start, coarse", coarse, 1, rounds, False, False, terms),
+        Stage("start", wide, 0, rounds, False, False, terms),
+    ]
+
+
 def stages_of(config: CalibrationConfig, fine_width: int, depth: bool) -> list[Stage]:
-    """Return the stages after the cold start.
+    """Return the stages after the start.
 
     Args:
         config: settings.
         fine_width: width of the finest level, px.
         depth: whether there is any depth image to compare.
     """
-    fine = frozenset({"regions", "plate", "parts"} | ({"depth"} if depth else set()))
-    coarse, middle = min(COARSE_WIDTH, fine_width), min(MIDDLE_WIDTH, fine_width)
+    fine = FINE_TERMS | ({"depth"} if depth else frozenset())
+    middle = min(MIDDLE_WIDTH, fine_width)
     n = config.rounds
     out = []
     if config.estimate_camera:
-        out += [
-            Stage("cameras, coarse", coarse, 2, n, False, False, fine),
-            Stage("cameras", min(160, fine_width), 1, n, False, False, fine),
-        ]
+        out.append(Stage("cameras", middle, 0, n, False, False, fine))
     out += [
-        Stage("all, coarse", coarse, 1, n, True, False, fine),
+        Stage("all, coarse", min(COARSE_WIDTH, fine_width), 1, n, True, False, fine),
         Stage("all, middle", middle, 0, n, True, True, fine, reject=True),
     ]
     if fine_width > middle:
         out.append(Stage("all, fine", fine_width, 0, n, True, True, fine, reject=True))
+    out.append(Stage("contours", fine_width, 0, n, True, True, fine | {"matte"}, reject=True))
     return out

@@ -109,7 +109,7 @@ def run(options: argparse.Namespace) -> int:
         sigma_rad=start.sigma_rad,
     )
     limit = flags.keyframes if recording.continuous else recording.count
-    chosen = select_keyframes(recording, model, gaussians, camera, limit, config.estimate_lag)
+    chosen = select_keyframes(recording, model, gaussians, camera, limit, sought)
     observations = [o for _, o in chosen]
     joints = offset_joints(model, flags, sought)
     with _Bar() as bar:

@@ -153,28 +153,55 @@ def search_start(recording: Recording, model: Any, gaussians: Any, link: str) ->
 
 
 def select_keyframes(
-    recording: Recording, model: Any, gaussians: Any, camera: Any, limit: int, moving: bool
+    recording: Recording,
+    model: Any,
+    gaussians: Any,
+    camera: Any,
+    limit: int,
+    sought: Mapping[str, bool],
 ) -> list[tuple[str, Observation]]:
-    """Return names and observations of the images to calibrate with.
+    """Return names and observations of the images to calibrate with, in order of time.
 
     All images of a folder are used. Of a bag, poses far from each other are looked at, in images
-    of a slow arm (of a moving one too, if `moving`: only those show a lag), and those kept that
-    add information.
+    of a slow arm (of a moving one too if a lag is sought, which only those show), and those kept
+    that are sharp and add information.
     """
     from tqdm import tqdm
 
     if not recording.continuous:
         return [(frame.name, frame.observation(model)) for frame in recording.read()]
-    wanted = spread_poses(recording, model, limit, moving)
+    from drrobot_ros.estimation.calibration import KeyframeConfig, KeyframeSelector
+
+    moving = sought["estimate_lag"]
+    order = spread_poses(recording, model, 3 * limit, moving)
+    wanted, seen = set(order), {}
     frames = recording.read()
     bar = tqdm(frames, total=recording.count, desc="choosing images", leave=False, disable=None)
-    chosen = [(frame.name, frame.observation(model)) for i, frame in enumerate(bar) if i in wanted]
+    for i, frame in enumerate(bar):
+        if i in wanted:
+            seen[i] = (frame.name, frame.observation(model))
+    config = KeyframeConfig(max_speed=10.0, min_motion=STILL) if moving else KeyframeConfig()
+    offsets = sought["estimate_offsets"]
+    selector = KeyframeSelector(model, gaussians, camera, config, offsets=offsets)
+    chosen, refused = [], []
+    for i in order:
+        if len(chosen) == limit:
+            break
+        decision = selector.offer(seen[i][1])
+        if decision.accepted:
+            chosen.append(i)
+        else:
+            refused.append(f"  {seen[i][0]} not used: {decision.reason}")
     print(f"{len(chosen)} of {recording.count} images chosen")
-    return chosen
+    if refused and len(chosen) < limit:
+        print(
+            "\n".join([*refused[:3], *([f"  and {len(refused) - 3} more"] if refused[3:] else [])])
+        )
+    return [seen[i] for i in sorted(chosen)]
 
 
-def spread_poses(recording: Recording, model: Any, count: int, moving: bool) -> set[int]:
-    """Return indices of images whose joint positions are far from each other, greedily.
+def spread_poses(recording: Recording, model: Any, count: int, moving: bool) -> list[int]:
+    """Return indices of images whose joint positions are far from each other, the farthest first.
 
     Images of an arm that moves fast are left out, unless all do or `moving` wants them.
     """
@@ -183,10 +210,10 @@ def spread_poses(recording: Recording, model: Any, count: int, moving: bool) -> 
     slow = np.array([speed is None or speed < SLOW for _, speed in frames])
     allowed = np.ones(len(q), bool) if moving or slow.sum() < 3 else slow
     distance = np.where(allowed, np.inf, -1.0)
-    chosen: set[int] = set()
+    chosen: list[int] = []
     at = int(np.argmax(allowed))
     while len(chosen) < count and distance[at] > (STILL if chosen else -1.0):
-        chosen.add(at)
+        chosen.append(at)
         distance = np.minimum(distance, np.linalg.norm(q - q[at], axis=1))
         at = int(np.argmax(distance))
     return chosen

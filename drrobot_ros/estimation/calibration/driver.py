@@ -237,6 +237,7 @@ class _Calibration:
         last = dataclasses.replace(stages[-1], blur_px=0)
         targets, rendered = self._targets(last, levels)
         self._judge(last, targets, rendered)
+        self._judge_start(targets)
         found = Found(
             self.model,
             self.frames,
@@ -346,8 +347,6 @@ class _Calibration:
         pairs = list(zip(targets, rendered, strict=True))
         self.residuals = np.array([_residual(t, r) for t, r in pairs])
         self.agreements = np.array([self.evidence.agreement(t, r) for t, r in pairs])
-        if np.isnan(self.residuals_before).any():
-            self.residuals_before = self.residuals
         if not stage.reject:
             return
         sigma = self.config.encoder_sigma_rad
@@ -355,6 +354,14 @@ class _Calibration:
         moments = [f.moment for f in self.frames.frames]
         own = np.zeros(len(moments)) if deviation is None else deviation[moments]
         self.weights, self.reasons = view_weights(self.residuals, own)
+
+    def _judge_start(self, targets: list[ImageTarget]) -> None:
+        """Measure how every image fits at the start that was given."""
+        found = self.state
+        self.state = State.start(self._problem([[] for _ in self.frames.q], True, True))
+        pairs = [(t, self._render(self.fine, i, t)) for i, t in enumerate(targets)]
+        self.residuals_before = np.array([_residual(t, r) for t, r in pairs])
+        self.state = found
 
     def _round(self, stage: Stage, targets: list[ImageTarget]) -> tuple[Solution, float]:
         """Solve once; return the solution and the largest change of any unknown."""

@@ -26,7 +26,7 @@ class KeyframeConfig:
     """When an image is kept."""
 
     min_gain: float = setting(
-        0.5,
+        2.0,
         "information that an image must add: mean shrinkage of the unknowns' standard deviations, "
         "in percent",
         minimum=0.0,

@@ -15,6 +15,7 @@ COMMANDS = (
     "identify",
     "train",
     "evaluate",
+    "adapt",
     "view",
     "bench",
     "info",

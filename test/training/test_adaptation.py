@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from drrobot_ros import cli
 from drrobot_ros.errors import InputError
 from drrobot_ros.estimation import Observation, Tracker, TrackerConfig
 from drrobot_ros.geometry.camera import PinholeCamera
@@ -115,6 +116,37 @@ def test_adapted_robot_is_saved_and_comes_back(adapted, tmp_path):
     loaded = GaussianRobot.load(tmp_path / "arm.npz")
     assert torch.equal(loaded.light, adapted.gaussians.light)
     assert torch.allclose(loaded.colors, adapted.gaussians.colors)
+
+
+def test_the_command_adapts_a_folder_of_photos(arm, scene, tmp_path, models_root, capsys):
+    import cv2
+
+    _, q, T, photo = scene
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rows = [",".join(["image", *arm.joint_names])]
+    for i in range(4):
+        bgr = cv2.cvtColor(photo(q[i]).image, cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(folder / f"image_{i}.png"), bgr)
+        rows.append(",".join([f"image_{i}.png", *(f"{v:.6f}" for v in q[i])]))
+    (folder / "joint_positions_rad.csv").write_text("\n".join(rows) + "\n")
+    K = ", ".join(f"{v:.6f}" for v in CAMERA.K.ravel())
+    (folder / "camera_info.yaml").write_text(
+        f"image_width: {CAMERA.width}\nimage_height: {CAMERA.height}\n"
+        f"camera_matrix:\n  rows: 3\n  cols: 3\n  data: [{K}]\n"
+    )
+    np.savetxt(folder / "pose.csv", T, delimiter=",")
+    file = tmp_path / "out" / "adapted.npz"
+    words = ["adapt", str(folder), "--camera-pose", str(folder / "pose.csv")]
+    words += ["--robot", str(models_root / "six_axis_arm" / "six_axis_arm.urdf")]
+    words += ["--splat-count", "800", "--rounds", "5", "--width", "160", "--output", str(file)]
+    assert cli.main(words) == 0
+    out = capsys.readouterr().out
+    assert "4 photos" in out and str(file) in out
+    assert GaussianRobot.load(file).light is not None
+    words[-1] = str(tmp_path / "adapted.txt")
+    assert cli.main(words) == 2
+    assert ".npz" in capsys.readouterr().err
 
 
 def test_bad_input_is_named(arm, robot, scene):

@@ -52,25 +52,25 @@ class LocalizeConfig:
     population: int = setting(150, "hypotheses kept per round", minimum=1, maximum=100_000)
     points: int = setting(600, "points of the robot's surface", minimum=50, maximum=20000)
     candidates: int = setting(
-        3, "distinct hypotheses refined with the rendered robot", minimum=1, maximum=50
+        4, "distinct hypotheses refined with the rendered robot", minimum=1, maximum=50
     )
     width: int = setting(
         640, "image width of the finest refinement", unit="px", minimum=80, maximum=1920
     )
     distinct_m: float = setting(
-        0.04,
-        "hypotheses whose surfaces are nearer than this on average are one and the same",
+        0.02,
+        "candidates none of whose links are farther apart than this look the same",
         unit="m",
         minimum=1e-3,
     )
     min_share: float = setting(
-        0.45,
-        "share of the surface that should be seen and is, below which no robot was found",
+        0.27,
+        "agreement with the image below which no robot was found",
         minimum=0.0,
         maximum=1.0,
     )
     min_margin: float = setting(
-        0.02, "lead of the best over the next hypothesis, relative, to be believed", minimum=0.0
+        0.01, "lead of the best over the next hypothesis, relative, to be believed", minimum=0.0
     )
 
     def __post_init__(self) -> None:
@@ -85,7 +85,7 @@ class Candidate:
         q: joint positions [nq].
         T_base_camera: camera pose [4,4].
         score: higher is better; comparable within one image only.
-        share: of what should be seen of the robot, how much is, 0..1.
+        share: of what is seen of the robot, how far it agrees, at most 1.
         solution: of the last refinement: normal matrix and statistics.
     """
 

@@ -16,12 +16,13 @@ from drrobot_ros.errors import InputError
 from drrobot_ros.estimation.localization import Candidate, Guess, Localization, LocalizeConfig
 from drrobot_ros.estimation.localize_color import ColorSearch
 from drrobot_ros.estimation.localize_depth import DepthSearch
-from drrobot_ros.estimation.localize_refine import Hypothesis, SplatRefiner
+from drrobot_ros.estimation.localize_refine import SplatRefiner
 from drrobot_ros.estimation.observation import Observation
 
 __all__ = ["Candidate", "Guess", "Localization", "LocalizeConfig", "Localizer", "localize"]
 
-AMBIGUOUS_RAD = 0.3  # joints of equally good hypotheses that differ more are named
+AMBIGUOUS_RAD = 0.3  # joints of equally good candidates that differ more are named
+EQUAL_SCORE = 0.03  # share of the best score that an equally good one may lack
 
 
 class Localizer:
@@ -37,8 +38,8 @@ class Localizer:
         self.model = model
         self.config = config or LocalizeConfig()
         self._refiner = SplatRefiner(model, gaussians)
-        self._depth = DepthSearch(model, gaussians, self.config)
         self._color = ColorSearch(model, gaussians, self.config)
+        self._depth = DepthSearch(model, gaussians, self.config, self._color)
 
     def find(
         self,
@@ -62,33 +63,38 @@ class Localizer:
         hypotheses = search.find(observation, guess, rng)
         if not hypotheses:
             return Localization([], 0.0, False, "nothing within reach of the robot is seen")
-        judged = []
+        candidates = []
         for h in hypotheses:
             refined = self._refiner.refine(observation, guess, h, self.config)
-            judged.append((search.judge(observation, guess, refined), h))
-        judged.sort(key=lambda pair: -pair[0].score)
-        ambiguous = self._ambiguous(judged[0][1])
-        return self._verdict(search.distinct([c for c, _ in judged]), ambiguous)
-
-    def _ambiguous(self, hypothesis: Hypothesis) -> tuple[str, ...]:
-        if hypothesis.twins is None:
-            return ()
-        gap = np.abs(hypothesis.twins - hypothesis.q)
-        gap = np.minimum(gap, np.abs(gap - 2 * np.pi)).max(0)
-        names = self.model.joint_names
-        return tuple(n for n in names if gap[self.model.joint_q_index(n)] > AMBIGUOUS_RAD)
-
-    def _verdict(self, candidates: list[Candidate], ambiguous: tuple[str, ...]) -> Localization:
-        best, config = candidates[0], self.config
+            candidates.append(search.judge(observation, guess, refined))
+        candidates = search.ranked(observation, candidates)
+        best = candidates[0]
+        same = [search.same_surface(c, best) for c in candidates[1:]]
+        equal = [c for c, s in zip(candidates[1:], same, strict=True) if s]
+        others = [c for c, s in zip(candidates[1:], same, strict=True) if not s]
         margin = 1.0
-        if len(candidates) > 1:
-            margin = (best.score - candidates[1].score) / max(abs(best.score), 1e-12)
+        if others:
+            margin = (best.score - others[0].score) / max(abs(best.score), 1e-12)
         reason = ""
-        if best.share < config.min_share:
-            reason = f"only {best.share:.0%} of what should be seen of the robot is"
-        elif margin < config.min_margin:
+        if best.share < self.config.min_share:
+            reason = f"only {max(best.share, 0):.0%} of what is seen agrees with the robot found"
+        elif margin < self.config.min_margin:
             reason = f"another pose explains the image as well (lead {margin:.1%})"
-        return Localization(candidates, margin, not reason, reason, ambiguous)
+        return Localization(candidates, margin, not reason, reason, self._ambiguous(best, equal))
+
+    def _ambiguous(self, best: Candidate, equal: list[Candidate]) -> tuple[str, ...]:
+        """Return the joints on which candidates that look the same disagree."""
+        names: set[str] = set()
+        for c in equal:
+            if c.score < (1 - EQUAL_SCORE) * best.score:
+                continue
+            gap = np.abs((c.q - best.q + np.pi) % (2 * np.pi) - np.pi)
+            names |= {
+                n
+                for n in self.model.joint_names
+                if gap[self.model.joint_q_index(n)] > AMBIGUOUS_RAD
+            }
+        return tuple(n for n in self.model.joint_names if n in names)
 
     def _checked(self, guess: Guess, observation: Observation) -> Guess:
         nq, nv = self.model.nq, self.model.nv

@@ -48,13 +48,13 @@ class ColorSearch:
         few = gaussians.subset(SPLATS)
         labels = part_labels(few.colors, palette)
         self._images = ImageModel(model.tree, few, model.nq, model.nv, labels)
-        self._score: tuple[int, RegionScore | None] = (0, None)
+        self._scores: tuple[Observation | None, dict[int, RegionScore]] = (None, {})
 
     def find(
         self, observation: Observation, guess: Guess, rng: np.random.Generator
     ) -> list[Hypothesis]:
         """Return hypotheses, best first: the best of every restart."""
-        score = self._score_of(observation)
+        score = self.score_of(observation)
         space = SearchSpace.of(self._model, self._coordinates, guess)
         found = [self._climb(score, space, guess, rng) for _ in range(RESTARTS)]
         found.sort(key=lambda h: -h[2])
@@ -62,20 +62,19 @@ class ColorSearch:
 
     def judge(self, observation: Observation, guess: Guess, refined: Refined) -> Candidate:
         """Score a refined hypothesis."""
-        score = self._score_of(observation)
+        score = self.score_of(observation)
         value = float(score(refined.q[None], refined.T_camera)[0])
         s = refined.solution.statistics[0]
         share = s.intersection / max(s.union, 1e-6)
         return Candidate(refined.q, refined.T_camera, value, share, refined.solution)
 
-    def distinct(self, candidates: list[Candidate]) -> list[Candidate]:
-        """Drop candidates that are the same as a better one."""
-        out: list[Candidate] = []
-        for c in candidates:
-            gaps = [np.abs(self._coordinates.difference(o.q, c.q)).max() for o in out]
-            if all(gap > 0.15 for gap in gaps):
-                out.append(c)
-        return out
+    def ranked(self, observation: Observation, candidates: list[Candidate]) -> list[Candidate]:
+        """Return candidates best first."""
+        return sorted(candidates, key=lambda c: -c.score)
+
+    def same_surface(self, a: Candidate, b: Candidate) -> bool:
+        """Whether two candidates are the same."""
+        return bool(np.abs(self._coordinates.difference(a.q, b.q)).max() < 0.15)
 
     def _climb(
         self, score: RegionScore, space: SearchSpace, guess: Guess, rng: np.random.Generator
@@ -109,9 +108,14 @@ class ColorSearch:
                 T = np.stack([pose @ exp_se3(s) for s in rng.normal(size=(count, 6)) * size])
         return best
 
-    def _score_of(self, observation: Observation) -> RegionScore:
-        if self._score[0] != id(observation) or self._score[1] is None:
-            level = make_level(dataclasses.replace(observation, depth_m=None), WIDTH)
+    def score_of(self, observation: Observation, width: int = WIDTH) -> RegionScore:
+        """Return what scores hypotheses by the colours of an image, at a width in px."""
+        known, scores = self._scores
+        if known is not observation:
+            scores = {}
+            self._scores = observation, scores
+        if width not in scores:
+            level = make_level(dataclasses.replace(observation, depth_m=None), width)
             target = ImageTarget(
                 K=level.camera.K,
                 width=level.camera.width,
@@ -120,7 +124,5 @@ class ColorSearch:
                 inset_px=0.6,
             )
             clusters = ColorClusters.of(level.pixels).assign(level.pixels)
-            self._score = id(observation), RegionScore(self._images, target, clusters)
-        score = self._score[1]
-        assert score is not None
-        return score
+            scores[width] = RegionScore(self._images, target, clusters, max(4, round(0.04 * width)))
+        return scores[width]

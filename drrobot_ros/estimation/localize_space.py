@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrobot_ros.estimation.localization import Guess
-from drrobot_ros.estimation.manifold import Coordinates, exp_se3
+from drrobot_ros.estimation.manifold import Coordinates, exp_se3, kind_name
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -40,8 +40,7 @@ class SearchSpace:
         limits = np.asarray(model.lower, np.float64), np.asarray(model.upper, np.float64)
         revolute = np.zeros(model.nq, bool)
         for kind, qi in zip(model.tree.joint_type, model.tree.q_index, strict=True):
-            name = kind.name if hasattr(kind, "name") else ("", "REVOLUTE")[int(kind) == 1]
-            if qi >= 0 and name == "REVOLUTE":
+            if qi >= 0 and is_revolute(kind):
                 revolute[qi] = True
         turns = revolute & (limits[1] - limits[0] >= 2 * np.pi - 1e-6)
         middle = np.clip(0.0, limits[0], limits[1])
@@ -137,12 +136,49 @@ class SearchSpace:
             camera = np.stack([X @ exp_se3(step) for X, step in zip(camera, steps, strict=True)])
         return child, camera
 
+    def distal(
+        self, q: Matrix, T: NDArray[np.float64], n: int, rng: np.random.Generator
+    ) -> tuple[Matrix, NDArray[np.float64]]:
+        """Draw some of the last half of the joints of hypotheses anew; returns n of them."""
+        parent = rng.integers(0, len(q), n)
+        nq = q.shape[1]
+        first = rng.integers(nq // 2, nq, n)[:, None]
+        child = np.where(np.arange(nq)[None] >= first, self.joints(n, rng), q[parent])
+        return self.wrapped(child), T[parent]
+
+    def flips(self, q: Matrix) -> Matrix:
+        """Return the flips of hypotheses [n * k,nq], k of each: arms often look nearly the same.
+
+        One joint by half a turn; and two joints half a turn with the joint between them mirrored,
+        which leaves the links beyond in place where three axes meet in a point.
+        """
+        nq = q.shape[1]
+        out = []
+        for k in np.flatnonzero(self.turns):
+            flip = q.copy()
+            flip[:, k] += np.pi
+            out.append(flip)
+        for k in range(nq - 2):
+            if self.turns[k] and self.turns[k + 2]:
+                flip = q.copy()
+                flip[:, [k, k + 2]] += np.pi
+                flip[:, k + 1] *= -1
+                out.append(flip)
+        if not out:
+            return q
+        return self.wrapped(np.stack(out, 1).reshape(-1, nq))
+
     def wrapped(self, q: Matrix) -> Matrix:
         """Return joint positions within the range, by whole turns where a joint can."""
         turn = 2 * np.pi
         q = np.where(self.turns & (q > self.upper), q - turn, q)
         q = np.where(self.turns & (q < self.lower), q + turn, q)
         return np.clip(q, *self.limits)
+
+
+def is_revolute(kind: Any) -> bool:
+    """Return whether a joint type, an enum or its number, is a hinge."""
+    return kind_name(kind) == "REVOLUTE"
 
 
 def rotation_vectors(R: NDArray[np.float64]) -> NDArray[np.float64]:

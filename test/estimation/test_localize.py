@@ -39,7 +39,9 @@ def image(arm, arm_gaussians):
 
 @pytest.fixture(scope="module")
 def localizer(arm, arm_gaussians):
-    config = LocalizeConfig(hypotheses=6000, rounds=4, children=800, points=400, candidates=2)
+    config = LocalizeConfig(
+        hypotheses=3000, rounds=3, children=300, population=50, points=400, candidates=2, width=240
+    )
     return Localizer(arm, arm_gaussians, config)
 
 

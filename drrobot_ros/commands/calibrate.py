@@ -27,7 +27,7 @@ UNKNOWNS = {"camera": "estimate_camera", "offsets": "estimate_offsets", "time": 
 class CalibrateFlags:
     """What is read, sought and written."""
 
-    solve: str = setting("camera,offsets", "what is sought, of: camera, offsets, time")
+    solve: str = setting("camera", "what is sought, of: camera, offsets, time; with commas between")
     offset_joints: tuple[str, ...] = setting(
         (), "joints whose offset is sought; none: all but the one that a turn of the camera undoes"
     )

@@ -64,7 +64,7 @@ def test_folder_to_files(folder, arm, arm_source, tmp_path, capsys):
     out = tmp_path / "out"
     words = ["calibrate", str(folder), "--robot", str(arm_source), "--output", str(out), *FAST]
     words += ["--camera-start", str(folder / "start.csv")]
-    words += ["--offset-joints", "joint_2", "joint_3"]
+    words += ["--solve", "camera,offsets", "--offset-joints", "joint_2", "joint_3"]
     assert main(words) == 0
     said = capsys.readouterr().out
     assert "verdict: GOOD" in said and "5 images, 5 with masks" in said
@@ -167,7 +167,8 @@ def test_bag_to_files(photos, arm, arm_source, tmp_path, capsys, mcap):
     text = arm_source.read_text()
     count = sim.write_bag(tmp_path / "bag", photos, arm, text, mcap)
     words = ["calibrate", str(tmp_path / "bag"), "--output", str(tmp_path / "out"), *FAST]
-    words += ["--package-paths", str(arm_source.parent), "--offset-joints", "joint_2", "joint_3"]
+    words += ["--package-paths", str(arm_source.parent)]
+    words += ["--solve", "camera,offsets", "--offset-joints", "joint_2", "joint_3"]
     status = main(words)
     said = capsys.readouterr().out
     assert status == 0, said

@@ -13,6 +13,7 @@ from drrobot_ros.commands.identify import held_from
 from drrobot_ros.commands.robots import DEMO_ARM, RobotFlags, load_model
 from drrobot_ros.errors import InputError
 from drrobot_ros.estimation.calibration.files import FrameNames
+from drrobot_ros.estimation.calibration.gauge import camera_like_joint
 from drrobot_ros.estimation.observation import Observation
 from drrobot_ros.recordings import Recording, open_recording
 from drrobot_ros.recordings.static_transforms import body_frame, find_transform
@@ -90,23 +91,17 @@ def frame_names(recording: Recording, model: Any) -> FrameNames:
 def offset_joints(model: Any, flags: Any, sought: Mapping[str, bool]) -> list[str] | None:
     """Return the joints whose offset is sought; None: all.
 
-    Where the camera is sought too, one offset cannot be told from a turn of the camera: that of the
-    joint that moves everything else, or, of a camera on a link, of the joint nearest to it.
+    Where the camera is sought too, the offset that cannot be told from its turn is held.
     """
     if flags.offset_joints:
         return list(flags.offset_joints)
     if not (sought["estimate_camera"] and sought["estimate_offsets"]):
         return None
-    tree = model.tree
-    moved_by, moving = tree.ancestors(), tree.q_index >= 0
-    if flags.camera_link:
-        rows = np.flatnonzero(moved_by[model.link_index(flags.camera_link)] & moving)[-1:]
-    else:
-        rows = np.flatnonzero(moving & moved_by[moving].all(axis=0))[:1]
-    held = [tree.joint_names[row] for row in rows if tree.joint_names[row] in model.joint_names]
-    if held:
-        print(f"offset of {held[0]} held: images cannot tell it from a turn of the camera")
-    return [n for n in model.joint_names if n not in held]
+    held = camera_like_joint(model, flags.camera_link or None)
+    if held is None:
+        return None
+    print(f"offset of {held} held: images cannot tell it from a turn of the camera")
+    return [n for n in model.joint_names if n != held]
 
 
 def search_start(recording: Recording, model: Any, gaussians: Any, link: str) -> CameraStart:

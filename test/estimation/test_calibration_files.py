@@ -13,6 +13,7 @@ from PIL import Image
 from drrobot_ros.estimation.calibration.files import CameraFrames, FrameNames, write_calibration
 from drrobot_ros.estimation.calibration.files.transforms import launch_file
 from drrobot_ros.estimation.calibration.files.views import views_of
+from drrobot_ros.estimation.calibration.gauge import camera_like_joint
 from drrobot_ros.estimation.calibration.result import (
     CalibrationResult,
     CameraResult,
@@ -157,6 +158,21 @@ def test_description_that_cannot_be_written_is_said(
     out = write_calibration(result, arm, arm_gaussians, observations, tmp_path, source=other)
     assert "joint 'joint_1' is not in the description" in out.remarks[0]
     assert (tmp_path / "camera_tf.launch.xml").exists()
+
+
+def test_joint_that_a_turn_of_the_camera_undoes(arm, menagerie_root):
+    assert camera_like_joint(arm) == "joint_1"
+    assert camera_like_joint(arm, arm.link_names[-1]) == arm.joint_names[-1]
+    assert camera_like_joint(arm, arm.base_link) is None
+    hand = RobotModel.load(menagerie_root / "shadow_hand" / "right_hand.xml")
+    assert camera_like_joint(hand) in (None, "rh_WRJ2")  # fingers each have a joint of their own
+    # Turning it and the camera alike leaves every moving link where it was in the image.
+    q = torch.from_numpy(READINGS[0])
+    turned = q + torch.tensor([0.3, 0, 0, 0, 0, 0], dtype=torch.float64)
+    first, second = (arm.forward_kinematics(x).numpy() for x in (q, turned))
+    move = second[1] @ np.linalg.inv(first[1])
+    seen = np.linalg.inv(T) @ first[1:]
+    np.testing.assert_allclose(np.linalg.inv(move @ T) @ second[1:], seen, atol=1e-12)
 
 
 def test_camera_on_a_link_and_lag(arm, result, observations):

@@ -52,6 +52,7 @@ class Run:
         believed: the state was `tracking` [F].
         lost: the state was `lost` [F].
         agreement: of silhouette and image [F].
+        margin: lead over neighbouring poses [F], NaN before it was looked for.
         wall_s: time of each image [F].
         cpu_s: CPU time of each image [F].
     """
@@ -65,6 +66,7 @@ class Run:
     believed: np.ndarray
     lost: np.ndarray
     agreement: np.ndarray
+    margin: np.ndarray
     wall_s: np.ndarray
     cpu_s: np.ndarray
 
@@ -72,6 +74,17 @@ class Run:
     def tracked(self) -> bool:
         """Whether the worst of joints 1-6 ends, in the median of the last images, under 2 deg."""
         return float(np.median(self.joints_deg[-LAST:, :6], axis=0).max()) < 2.0
+
+    @property
+    def flagged(self) -> np.ndarray:
+        """Where the estimate says of itself that it may be that wrong [F].
+
+        Its state is not `tracking`, or it gives a joint or the camera a deviation so large that
+        the limit of `wrong` lies within one of them.
+        """
+        vague = self.joints_std_deg[:, :6].max(1) > WRONG_DEG
+        vague |= 1e3 * np.linalg.norm(self.camera_std[:, :3], axis=1) > WRONG_MM
+        return ~self.believed | vague
 
     @property
     def wrong(self) -> np.ndarray:
@@ -116,6 +129,7 @@ def follow(tracker: Tracker, video: RenderedVideo, start: Start, seed: int) -> R
                 estimate.state is TrackingState.TRACKING,
                 estimate.state is TrackingState.LOST,
                 estimate.agreement,
+                np.nan if estimate.margin is None else estimate.margin,
                 wall,
                 cpu,
             )

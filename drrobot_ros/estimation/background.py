@@ -76,5 +76,7 @@ class BackgroundPlate:
         if self._mean is None or self._square is None or known is None:
             return np.zeros(seen.shape[:2], np.float32)
         deviation = np.sqrt(self._square[roi] + sigma**2)
-        distance = np.sqrt(np.square(seen - self._mean[roi]).mean(-1)) / deviation
+        off = seen - self._mean[roi]
+        # einsum adds three channels several times faster than a mean over the last axis.
+        distance = np.sqrt(np.einsum("hwc,hwc->hw", off, off) / 3) / deviation
         return np.where(known[roi], distance, 0.0).astype(np.float32)

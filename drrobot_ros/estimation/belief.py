@@ -1,12 +1,34 @@
 """How far the tracker believes itself, and when it should search again."""
 
+import dataclasses
+
 from drrobot_ros.estimation.config import TrackerConfig
 from drrobot_ros.estimation.observation import TrackingState
 from drrobot_ros.estimation.problem import StopReason
 
+# How many images an estimate's lead over its neighbours is remembered.
+MARGIN_MEMORY = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """What an image says of its own estimate.
+
+    Attributes:
+        agreement: of silhouette and image, 0..1.
+        visible: pixels the robot covers.
+        reason: why the solver stopped.
+        margin: lead over the best neighbouring pose, relative; None: not looked for this time.
+    """
+
+    agreement: float
+    visible: float
+    reason: StopReason
+    margin: float | None = None
+
 
 class Belief:
-    """Turns the agreement of image and rendering, image by image, into a tracking state.
+    """Turns what images say of their estimates, one by one, into a tracking state.
 
     Attributes:
         search_due: the next image should be searched rather than tracked.
@@ -19,21 +41,28 @@ class Belief:
         self._settled = False
         self._doubted = 0
         self._lost = 0
+        self._margin: float | None = None
 
-    def judge(
-        self, config: TrackerConfig, agreement: float, visible: float, reason: StopReason
-    ) -> TrackingState:
+    @property
+    def margin(self) -> float | None:
+        """Smoothed lead over the neighbouring poses; None before the first."""
+        return self._margin
+
+    def judge(self, config: TrackerConfig, evidence: Evidence) -> TrackingState:
         """Return the state after an image.
 
         Args:
             config: the thresholds.
-            agreement: of silhouette and image, 0..1.
-            visible: pixels the robot covers.
-            reason: why the solver stopped.
+            evidence: what the image says.
         """
-        hidden = reason is StopReason.NOTHING_VISIBLE or visible < 1.0
-        doubt = hidden or agreement < config.uncertain_agreement
-        self._lost = self._lost + 1 if hidden or agreement < config.lost_agreement else 0
+        e = evidence
+        if e.margin is not None:
+            old = e.margin if self._margin is None else self._margin
+            self._margin = old + (e.margin - old) / MARGIN_MEMORY
+        beaten = self._margin is not None and self._margin < config.uncertain_margin
+        hidden = e.reason is StopReason.NOTHING_VISIBLE or e.visible < 1.0
+        doubt = hidden or beaten or e.agreement < config.uncertain_agreement
+        self._lost = self._lost + 1 if hidden or e.agreement < config.lost_agreement else 0
         self._doubted = self._doubted + 1 if doubt else 0
         self._settled = self._settled or not doubt
         self.gave_up = self._doubted >= config.lost_after
@@ -41,6 +70,7 @@ class Belief:
         self.search_due = self.gave_up or not self._settled
         if self.gave_up:
             self._doubted = 0
+            self._margin = None
         if hidden or self._lost >= config.lost_after:
             return TrackingState.LOST
         return TrackingState.UNCERTAIN if doubt else TrackingState.TRACKING

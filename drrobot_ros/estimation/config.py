@@ -114,9 +114,16 @@ class TrackerConfig:
         1000, "hypotheses rendered when searching", minimum=0, maximum=1000000
     )
     uncertain_agreement: float = setting(
-        0.84,
+        0.78,
         "below this agreement of silhouette and image the estimate is uncertain",
         minimum=0.0,
+        maximum=1.0,
+    )
+    uncertain_margin: float = setting(
+        -0.05,
+        "below this lead over neighbouring poses (a joint turned by ten degrees or more), relative "
+        "to the estimate's own score, the estimate is uncertain; -1: neighbours are not looked at",
+        minimum=-1.0,
         maximum=1.0,
     )
     lost_agreement: float = setting(

@@ -62,7 +62,7 @@ class JointFinder:
         if not config.estimate_joints or config.search_hypotheses == 0 or sigma == 0:
             return start.q
         known_mask = config.use_mask and all(s.levels[width].mask is not None for s in seen)
-        score = JointScore([self._score(s, start) for s in seen])
+        score = JointScore([(self.score(s), start.T[s.name]) for s in seen])
         q, T = start.q, start.T[seen[0].name]
         best, best_score = q, float(score(q[None], T)[0])
         spread = np.full(self.coordinates.nv, sigma)
@@ -83,11 +83,11 @@ class JointFinder:
             q, share = best, share // 2
         return best
 
-    def _score(self, seen: Seen, start: Start) -> tuple[RegionScore, Matrix]:
+    def score(self, seen: Seen) -> RegionScore:
+        """Return what ranks hypotheses in an image."""
         camera, level = self.cameras[seen.name], seen.levels[min(seen.levels)]
-        score = RegionScore(
+        return RegionScore(
             self.images.search,
             camera.bare(self.config, level.camera, level.weight),
             camera.silhouette.clusters_of(level),
         )
-        return score, start.T[seen.name]

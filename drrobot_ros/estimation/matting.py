@@ -41,15 +41,16 @@ def soften_contour(
         total = cv2.boxFilter(
             color * weight[..., None], -1, size, normalize=True, borderType=cv2.BORDER_CONSTANT
         )
-        return total / np.maximum(area, 1e-6)[..., None], area
+        color_mean = total / np.maximum(area, 1e-6)[..., None]
+        return np.asarray(color_mean, np.float32), np.asarray(area, np.float32)
 
     robot, robot_area = mean(core > 0)
     around, around_area = mean(hull == 0)
     difference = robot - around
-    contrast = np.square(difference).sum(-1)
-    share = ((color - around) * difference).sum(-1) / np.maximum(contrast, 1e-6)
+    contrast = np.einsum("hwc,hwc->hw", difference, difference)
+    share = np.einsum("hwc,hwc->hw", color - around, difference) / np.maximum(contrast, 1e-6)
     known = edge & (robot_area > 0.02) & (around_area > 0.02)
     sure = contrast / (contrast + 3 * 0.04**2)
     mask = np.where(known, np.clip(share, 0, 1), mask).astype(np.float32)
     trust = np.where(known, trust.max() * sure, np.where(edge, 0.3 * trust, trust))
-    return mask, trust.astype(np.float32)
+    return np.asarray(mask, np.float32), np.asarray(trust, np.float32)

@@ -18,6 +18,10 @@ MAX_SPEED = 4.0  # rad/s or m/s
 UNKNOWN_SPEED = 1.0
 # Without news a velocity is forgotten: no joint moves on for ever.
 VELOCITY_MEMORY_S = 0.5
+# How far a joint that no image shows may have gone, for the published deviation.
+WANDER = 1.0  # rad or m per square root of a second
+MAX_WANDER = 2.0
+ALIKE = 20.0
 
 
 class JointMotion:
@@ -39,6 +43,12 @@ class JointMotion:
         self._position = np.full(n, MAX_SIGMA**2)
         self._cross = np.zeros(n)
         self._speed = np.full(n, UNKNOWN_SPEED**2)
+        self._wandered = np.full(n, MAX_SIGMA**2)
+
+    @property
+    def unseen_sigma(self) -> Vector:
+        """Where a joint may be by what images showed of it so far [nv]; grows while unseen."""
+        return np.sqrt(self._wandered)
 
     def predict(self, dt: float) -> tuple[Vector, Vector]:
         """Move on by dt; return the step [nv] and its standard deviation [nv]."""
@@ -54,6 +64,7 @@ class JointMotion:
         self._position, self._cross = share * position, share * cross
         self._speed = np.square(fade) * self._speed + noise
         self._speed += (1 - np.square(fade)) * UNKNOWN_SPEED**2 * 0.25
+        self._wandered = np.minimum(self._wandered + WANDER**2 * dt, MAX_WANDER**2)
         return step, np.sqrt(self._position) + MIN_SIGMA
 
     def correct(self, innovation: Vector, information: Vector) -> None:
@@ -71,3 +82,6 @@ class JointMotion:
         self._speed = np.maximum(self._speed - gain * trust * self._cross, 1e-6)
         self._cross = self._cross * (1 - trust)
         self._position = self._position * (1 - trust)
+        # Neighbouring images err alike: one counts little.
+        seen = information / ALIKE
+        self._wandered = self._wandered / (1 + seen * self._wandered)

@@ -102,6 +102,9 @@ class Estimate:
         state: how far to believe it.
         solve_time_s: time the tracker took, s.
         cameras: each camera that took an image, by name.
+        margin: lead over neighbouring poses, relative, below 0 where one explains the image better;
+            None where it was not looked for yet.
+        unobserved: what the images hardly show, in sentences.
     """
 
     stamp_s: float
@@ -118,3 +121,5 @@ class Estimate:
     state: TrackingState
     solve_time_s: float
     cameras: Mapping[str, CameraEstimate] = dataclasses.field(default_factory=dict)
+    margin: float | None = None
+    unobserved: tuple[str, ...] = ()

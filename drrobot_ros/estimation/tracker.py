@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrobot_ros.errors import InputError, unknown_name
-from drrobot_ros.estimation.belief import Belief
+from drrobot_ros.estimation.belief import Belief, Evidence
 from drrobot_ros.estimation.camera_memory import without_joints
 from drrobot_ros.estimation.config import TrackerConfig
 from drrobot_ros.estimation.encoder_offsets import EncoderOffsets
@@ -19,20 +19,24 @@ from drrobot_ros.estimation.manifold import Coordinates
 from drrobot_ros.estimation.moment import SEARCH_WIDTH, Matrix, Seen, Stage, Start, Vector
 from drrobot_ros.estimation.motion import JointMotion
 from drrobot_ros.estimation.normal_equations import ImageTarget
+from drrobot_ros.estimation.observability import unobserved
 from drrobot_ros.estimation.observation import (
     CameraEstimate,
     Estimate,
     Observation,
     TrackingState,
 )
+from drrobot_ros.estimation.probe import margin as margin_of
 from drrobot_ros.estimation.problem import JointPrior, Solution
 from drrobot_ros.estimation.refinement import Priors, Refinement
 from drrobot_ros.estimation.robot_images import RobotImages
 from drrobot_ros.estimation.tracked_camera import CameraMount, TrackedCamera
-from drrobot_ros.estimation.uncertainty import uncertainty_of
+from drrobot_ros.estimation.uncertainty import inflation_of, uncertainty_of
 
 # What an image that shows a joint knows of it at least, 1/sigma^2: the rest is prior.
 FAINT = 0.1
+# The neighbours of an estimate are looked at in every so many images.
+PROBE_EVERY = 5
 
 
 class Tracker:
@@ -72,6 +76,7 @@ class Tracker:
             for name, mount in mounts.items()
         }
         self._first = next(iter(self._cameras))
+        self._velocity_names = velocity_names(model, self._coordinates)
         self._refinement = Refinement(
             model, self.config, self._coordinates, self._limits, self._images, self._cameras
         )
@@ -116,6 +121,7 @@ class Tracker:
         self._stamp_s: float | None = None
         self._belief = Belief()
         self._started = False
+        self._updates = 0
         self._finder = JointFinder(
             config,
             self._coordinates,
@@ -350,7 +356,10 @@ class Tracker:
         insides = np.array([max(s.inside, 1e-6) for s in solution.statistics])
         agreement = float(np.average(agreements, weights=insides))
         visible = float(sum(s.inside for s in solution.statistics))
-        state = self._belief.judge(config, agreement, visible, solution.stop_reason)
+        lead = self._margin(seen, q, list(poses))
+        evidence = Evidence(agreement, visible, solution.stop_reason, lead)
+        state = self._belief.judge(config, evidence)
+        margin = self._belief.margin
         self._remember(seen, start, solution, dt, readings)
         self._q, self._started = q, True
         for s, T in zip(seen, poses, strict=True):
@@ -374,7 +383,8 @@ class Tracker:
                 camera = self._cameras[s.name]
                 camera.appearance = camera.appearance.updated(statistics)
         masked = config.use_mask and all(s.observation.mask is not None for s in seen)
-        uncertainty = uncertainty_of(solution, masked)
+        known = self._known(solution, readings)
+        uncertainty = uncertainty_of(solution, masked, known)
         cameras = {
             s.name: CameraEstimate(
                 T=T,
@@ -401,7 +411,42 @@ class Tracker:
             state=state,
             solve_time_s=time.perf_counter() - started,
             cameras=cameras,
+            margin=margin,
+            unobserved=unobserved(
+                solution, inflation_of(masked), self._velocity_names, [s.name for s in seen]
+            ),
         )
+
+    def _margin(self, seen: list[Seen], q: Vector, poses: Sequence[Matrix]) -> float | None:
+        """Return the lead over neighbouring poses, at times; of several cameras the mean."""
+        config = self.config
+        self._updates += 1
+        if config.uncertain_margin <= -1.0 or (self._updates - 1) % PROBE_EVERY:
+            return None
+        joints = np.full(self.model.nv, config.estimate_joints)
+        leads = []
+        for s, T in zip(seen, poses, strict=True):
+            score = self._finder.score(s)
+            free = self._cameras[s.name].is_free(config)
+            leads.append(margin_of(score, self._coordinates, self._limits, q, T, joints, free))
+        return float(np.mean(leads))
+
+    def _known(self, solution: Solution, readings: Vector | None) -> Matrix:
+        """Return what is known besides this moment's images [p,p]."""
+        layout = solution.layout
+        known = np.zeros_like(solution.H)
+        free = layout.offset >= 0
+        columns = layout.offset[free]
+        inverse = 1.0 / np.square(self._motion.unseen_sigma)
+        if readings is not None and self.config.encoder_sigma_rad > 0:
+            inverse = inverse + 1.0 / np.square(self._offsets.prior(readings).sigma)
+        known[columns, columns] = inverse[free]
+        prior = solution.H - solution.informations[0]
+        for first in layout.camera:
+            if first >= 0:
+                c = slice(first, first + 6)
+                known[c, c] = prior[c, c]
+        return known
 
     def _remember(
         self,
@@ -426,3 +471,16 @@ class Tracker:
             if column >= 0:
                 told = without_joints(H, column, layout.offset[free])
                 self._cameras[s.name].remember(self.config, T, told)
+
+
+def velocity_names(model: Any, coordinates: Coordinates) -> list[str]:
+    """Return a name for each velocity coordinate: that of its joint."""
+    names = [""] * coordinates.nv
+    for name in model.joint_names:
+        k = model.joint_q_index(name)
+        for j in np.flatnonzero(coordinates.v_to_q == k):
+            names[j] = name
+    for k, first in coordinates.quaternions:
+        owner = next((n for n in model.joint_names if model.joint_q_index(n) == k), "")
+        names[first : first + 3] = [owner] * 3
+    return names

@@ -31,17 +31,26 @@ class Uncertainty:
     cameras: NDArray[np.float64]
 
 
-def uncertainty_of(solution: Solution, masked: bool) -> Uncertainty:
+def inflation_of(masked: bool) -> float:
+    """Return the variance of the errors over that of the normal matrix."""
+    return INFLATION_MASK if masked else INFLATION_COLORS
+
+
+def uncertainty_of(
+    solution: Solution, masked: bool, known: NDArray[np.float64] | None = None
+) -> Uncertainty:
     """Return the covariances of a solution.
 
     Args:
         solution: what the solver found.
         masked: the silhouette was given, not found by colours.
+        known: what is known besides the images [p,p]; None: the solution's own priors.
     """
     n = len(solution.H)
-    inflation = INFLATION_MASK if masked else INFLATION_COLORS
+    inflation = inflation_of(masked)
+    H = solution.H / inflation if known is None else solution.informations[0] / inflation + known
     # What neither pixels nor priors hold is unknown to a turn, not to infinity.
-    covariance = np.asarray(np.linalg.inv(solution.H / inflation + 0.1 * np.eye(n)), np.float64)
+    covariance = np.asarray(np.linalg.inv(H + 0.1 * np.eye(n)), np.float64)
     free = solution.layout.offset >= 0
     q_std = np.zeros(len(free))
     q_std[free] = np.sqrt(np.diag(covariance)[solution.layout.offset[free]])

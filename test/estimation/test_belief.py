@@ -3,13 +3,13 @@
 import pytest
 
 from drrobot_ros.estimation import StopReason, TrackerConfig, TrackingState
-from drrobot_ros.estimation.belief import Belief
+from drrobot_ros.estimation.belief import Belief, Evidence
 
 CONFIG = TrackerConfig(uncertain_agreement=0.8, lost_agreement=0.6, lost_after=3)
 
 
-def judge(belief, agreement, visible=100.0, reason=StopReason.CONVERGED):
-    return belief.judge(CONFIG, agreement, visible, reason)
+def judge(belief, agreement, visible=100.0, reason=StopReason.CONVERGED, margin=None):
+    return belief.judge(CONFIG, Evidence(agreement, visible, reason, margin))
 
 
 def test_starts_with_a_search_and_settles_when_it_agrees():
@@ -45,3 +45,14 @@ def test_lasting_doubt_searches_again(agreement, state):
 def test_what_is_not_seen_is_lost_at_once():
     assert judge(Belief(), 1.0, visible=0.0) is TrackingState.LOST
     assert judge(Belief(), 1.0, reason=StopReason.NOTHING_VISIBLE) is TrackingState.LOST
+
+
+def test_a_better_neighbour_makes_it_uncertain_until_it_is_gone():
+    belief = Belief()
+    assert judge(belief, 0.95, margin=0.05) is TrackingState.TRACKING
+    assert judge(belief, 0.95, margin=-0.5) is TrackingState.UNCERTAIN
+    assert judge(belief, 0.95) is TrackingState.UNCERTAIN  # not looked for: what was seen holds
+    for _ in range(8):
+        state = judge(belief, 0.95, margin=0.05)
+    assert state is TrackingState.TRACKING
+    assert belief.margin == pytest.approx(0.05, abs=0.03)

@@ -108,6 +108,17 @@ def test_compressed_images_and_depth(recorded, tmp_path):
     np.testing.assert_allclose(planes.depth_m, depth_mm(1)[1:] * 1e-3, rtol=2e-3)
 
 
+def test_depth_of_the_other_byte_order(recorded, tmp_path):
+    bag = recorded.without(DEPTH)
+    for i in range(3):
+        t = START + 0.1 * i
+        message = bags.image(t, depth_mm(i).astype(">u2"), "16UC1")
+        message.is_bigendian = 1
+        bag.add(DEPTH, t, message)
+    depth = next(open_recording(bag.write(tmp_path / "bag")).read()).planes().depth_m
+    np.testing.assert_allclose(depth[1:], depth_mm(0)[1:] * 1e-3, rtol=1e-6)
+
+
 def test_where_the_camera_is_by_fixed_frames(recorded, tmp_path):
     found = open_recording(recorded.write(tmp_path / "bag")).static_transforms
     T = find_transform(found, "base_link", "camera_color_optical_frame")

@@ -17,11 +17,11 @@ SLIDER = """
     <axis xyz="0 1 0"/><limit lower="-1" upper="1" effort="1" velocity="1"/>
   </joint>
   <joint name="swing" type="revolute">
-    <!-- no origin, a skew axis -->
-    <parent link="cart"/><child link="pole"/><axis xyz="1 1 0"/>
+    <!-- a turned origin, a skew axis -->
+    <origin rpy="0.5 -0.3 1.1"/><parent link="cart"/><child link="pole"/><axis xyz="1 1 0"/>
     <limit lower="-2" upper="2" effort="1" velocity="1"/>
   </joint>
-  <joint name="finger" type="prismatic">
+  <joint name="finger" type="prismatic">  <!-- its axis is its own -->
     <origin xyz="0 0.1 0"/><parent link="pole"/><child link="left"/><axis xyz="0 1 0"/>
     <limit lower="0" upper="0.1" effort="1" velocity="1"/>
   </joint>
@@ -42,7 +42,7 @@ def test_urdf_of_every_kind_of_joint(tmp_path):
     offsets = np.array([0.03, -0.2, 0.01])
     target = write_joint_offsets(model, offsets, SLIDER, tmp_path)
     assert target.name == "slider_calibrated.urdf"
-    assert "<!-- no origin, a skew axis -->" in target.read_text()
+    assert "<!-- a turned origin, a skew axis -->" in target.read_text()
     again = RobotModel.load(target)
     q = np.array([0.5, 0.7, 0.02])
     # The follower mirrors its leader, so it moves the other way.

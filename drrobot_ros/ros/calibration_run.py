@@ -26,6 +26,7 @@ class Request:
         timeout_s: for collecting.
         still_timeout_s: without motion for this long from the start it fails.
         config: of the solver.
+        choice: of the keyframes.
         joints: whose offsets are looked for; None: all.
         source: the robot's description, text or path; empty: none to correct.
         package_paths: where its meshes are looked up.
@@ -36,6 +37,7 @@ class Request:
     timeout_s: float
     still_timeout_s: float
     config: Any
+    choice: Any
     joints: Sequence[str] | None
     source: str
     package_paths: Sequence[str]
@@ -150,7 +152,14 @@ class CalibrationRun:
             if missing and self.elapsed_s < 0.25 * self._request.timeout_s:
                 self.refuse(f"waiting for an image of camera {', '.join(missing)}")
                 return
-            self._selector = self._library.selector(self._model, self._gaussians, self._cameras)
+            request = self._request
+            self._selector = self._library.selector(
+                self._model,
+                self._gaussians,
+                self._cameras,
+                request.choice,
+                offsets=request.config.estimate_offsets,
+            )
         decision = self._selector.offer(seen)
         if not decision.accepted:
             self.refuse(str(decision.reason))
@@ -229,7 +238,9 @@ class CalibrationRun:
         words = [result.verdict.value, *result.reasons, *written.remarks]
         if left_out:
             words.append(f"left out, for they sent no usable image: {', '.join(left_out)}")
-        return Finished(result, tuple(written.files), "; ".join(words))
+        # The only camera has no name.
+        text = "; ".join(words).replace("camera ''", "the camera")
+        return Finished(result, tuple(written.files), text)
 
     def _progress(self, progress: Any) -> bool:
         if self._cancelled:

@@ -26,7 +26,7 @@ WIDTH = 100
 def nodes() -> dict[str, list[tuple[str, Setting]]]:
     """Return the settings of each node by full parameter name."""
     from drrobot_ros.estimation import TrackerConfig
-    from drrobot_ros.estimation.calibration import CalibrationConfig
+    from drrobot_ros.estimation.calibration import CalibrationConfig, KeyframeConfig
     from drrobot_ros.identification.config import IdentificationConfig
     from drrobot_ros.simulation.config import EncoderConfig, SceneConfig
 
@@ -35,6 +35,7 @@ def nodes() -> dict[str, list[tuple[str, Setting]]]:
             *nested_settings(CalibratorSettings),
             *nested_settings(CameraSettings),
             *nested_settings(CalibrationConfig, "calibration."),
+            *nested_settings(KeyframeConfig, "choice."),
         ],
         "pose_estimator": [
             *nested_settings(PoseEstimatorSettings),

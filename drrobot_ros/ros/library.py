@@ -34,7 +34,8 @@ class CalibrationLibrary:
         observation: class of an image with what belongs to it.
         camera: (T, link, estimate, lag_s) -> what is known of a camera beforehand.
         frames: (optical) -> the names of a camera's frames.
-        selector: (model, gaussians, cameras) -> what chooses keyframes.
+        keyframe_config: the configuration class of the choice of keyframes.
+        selector: (model, gaussians, cameras, keyframe_config, offsets) -> what chooses them.
         calibrate: solves.
         write: writes the files.
     """
@@ -44,6 +45,7 @@ class CalibrationLibrary:
     observation: Callable[..., Any]
     camera: Callable[..., Any]
     frames: Callable[..., Any]
+    keyframe_config: type
     selector: Callable[..., Any]
     calibrate: Callable[..., Any]
     write: Callable[..., Any]
@@ -64,6 +66,7 @@ def calibration_library() -> CalibrationLibrary:
         Observation,
         calibration.CalibrationCamera,
         FrameNames,
+        calibration.KeyframeConfig,
         calibration.KeyframeSelector,
         calibration.calibrate,
         write_calibration,

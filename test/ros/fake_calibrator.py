@@ -10,6 +10,7 @@ from fake_library import Observation, load_robot
 from drrobot_ros.errors import DrRobotError, InputError
 from drrobot_ros.estimation.calibration.config import CalibrationConfig
 from drrobot_ros.estimation.calibration.files import CalibrationFiles, FrameNames
+from drrobot_ros.estimation.calibration.keyframes import KeyframeConfig
 from drrobot_ros.estimation.calibration.result import (
     CalibrationCamera,
     CalibrationCancelledError,
@@ -28,7 +29,7 @@ OFFSET = 0.03
 class FakeSelector:
     """Keeps moments whose joints are far from the others'."""
 
-    def __init__(self, model, gaussians, cameras) -> None:
+    def __init__(self, model, gaussians, cameras, config, offsets=True) -> None:
         self.keyframes = []
         self.cameras = cameras
 
@@ -103,6 +104,7 @@ LIBRARY = CalibrationLibrary(
     Observation,
     CalibrationCamera,
     FrameNames,
+    KeyframeConfig,
     FakeSelector,
     calibrate,
     write,

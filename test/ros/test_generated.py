@@ -50,7 +50,7 @@ def test_ros_reads_the_yaml(ros):
     import rclpy
 
     from drrobot_ros.estimation import TrackerConfig
-    from drrobot_ros.estimation.calibration import CalibrationConfig
+    from drrobot_ros.estimation.calibration import CalibrationConfig, KeyframeConfig
     from drrobot_ros.identification import IdentificationConfig
     from drrobot_ros.ros.parameters import Parameters, warn_of_unknown
     from drrobot_ros.ros.settings import (
@@ -67,6 +67,7 @@ def test_ros_reads_the_yaml(ros):
             (CalibratorSettings, ""),
             (CameraSettings, ""),
             (CalibrationConfig, "calibration."),
+            (KeyframeConfig, "choice."),
         ],
         "pose_estimator": [
             (PoseEstimatorSettings, ""),

@@ -32,6 +32,8 @@ from drrobot_ros.ros.synchronizer import Frame
 from drrobot_ros.ros.timers import steady_timer
 
 WATCH_PERIOD_S = 0.1
+#: How fast the arm may be in the images of which a time offset is looked for, rad/s or m/s.
+LAG_SPEED = 1.0
 
 
 @dataclasses.dataclass
@@ -77,6 +79,7 @@ class Calibrator(Node):
         self._library = library or calibration_library()
         self._settings = Parameters(self, CalibratorSettings)
         self._config = Parameters(self, self._library.config, "calibration.")
+        self._choice = Parameters(self, self._library.keyframe_config, "choice.")
         settings = self._settings.config
         self._diagnostics = Diagnostics(self)
         self._diagnostics.set_summary(self._summary)
@@ -182,6 +185,9 @@ class Calibrator(Node):
             use_depth=own.use_depth and asked.use_depth,
             use_mask=own.use_mask and asked.use_mask,
         )
+        choice = self._choice.config
+        if asked.solve_time_offset:  # a time offset shows only while the arm moves
+            choice = dataclasses.replace(choice, max_speed=max(choice.max_speed, LAG_SPEED))
         if asked.keyframes < config.min_keyframes:
             raise InputError(
                 f"{asked.keyframes} keyframes are too few, at least {config.min_keyframes} are "
@@ -195,6 +201,7 @@ class Calibrator(Node):
             timeout_s=asked.timeout_s,
             still_timeout_s=settings.still_timeout_s,
             config=config,
+            choice=choice,
             joints=[n for n in model.joint_names if n not in settings.fixed_joints] or None,
             source=self._source,
             package_paths=settings.package_paths,

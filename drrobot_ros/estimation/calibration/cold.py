@@ -147,11 +147,12 @@ class CameraStart:
             starts += [
                 search_camera(self.search, images, T, sigma, share, rng) for _ in range(RESTARTS)
             ]
-        led = [
-            self.lead(by_width, start, start_stages(kind, self.config.rounds, max(by_width)), prior)
-            for start in starts
-            for kind in self._kinds(small)
-        ]
+        led = []
+        for kind in self._kinds(small):
+            # Only colours change with the estimate.
+            rounds = self.config.rounds if "regions" in kind else 1
+            stages = start_stages(kind, rounds, max(by_width))
+            led += [self.lead(by_width, start, stages, prior) for start in starts]
         return max([*starts, *led], key=lambda pose: self.score(images, pose, prior))
 
     def _kinds(self, images: Sequence[StartImage]) -> list[frozenset[str]]:

@@ -31,6 +31,8 @@ from drrobot_ros.estimation.evidence.plate import FEWEST
 from drrobot_ros.estimation.levels import Level
 from drrobot_ros.estimation.normal_equations import FloatImage, ImageTarget, RenderedImages
 
+BESIDE_PLATE = 0.25  # weight of local colours where the plate says something
+
 
 class Evidence(Protocol):
     """Turns images into targets around an estimate."""
@@ -99,14 +101,14 @@ class ImageEvidence:
         answers = []
         if self._segmenter is not None:
             answers.append(self._segmenter(photos))
-        if "plate" in stage.terms:
-            answers.append(self._plate(photos))
+        plate = self._plate(photos) if "plate" in stage.terms else [None] * len(levels)
+        answers.append(plate)
         parts: list[Parts | None] = [None] * len(levels)
         if "regions" in stage.terms or "parts" in stage.terms:
             colors = self._colors.with_parts(photos)
             parts = [p for _, p in colors]
             if "regions" in stage.terms:
-                answers.append([o for o, _ in colors])
+                answers.append([_beside(o, p) for (o, _), p in zip(colors, plate, strict=True)])
         odds = add_odds(photos, answers)
         return [
             self._target(stage, *each)
@@ -131,6 +133,9 @@ class ImageEvidence:
             target = with_matte(target, level.color, rendered.alpha)
         if "parts" in stage.terms and parts is not None and self._config.parts_sigma > 0:
             trust = target.mask * np.tanh(0.5 * parts.margin) * parts.near
+            if "matte" in stage.terms:
+                # A label is whole or none: on mixed pixels it would push the contour outward.
+                trust = np.where(target.mask > 0.99, trust, 0.0)
             if target.mask_weight is not None:
                 trust = trust * target.mask_weight
             target = dataclasses.replace(
@@ -160,3 +165,14 @@ class ImageEvidence:
         """Return group of colour times class of change (or mask) of every pixel of each image."""
         plate = self._plate.plate(PhotoSet(levels, (), camera in self._still, camera))
         return appearance_codes(levels, plate)
+
+
+def _beside(colors: FloatImage, plate: FloatImage | None) -> FloatImage:
+    """Return the odds of local colours beside those of the plate.
+
+    Both look at the same pixels, and local colours confirm the estimate: where the plate knows,
+    they only decide what it leaves open.
+    """
+    if plate is None:
+        return colors
+    return colors * np.where(plate == 0, 1.0, BESIDE_PLATE).astype(np.float32)

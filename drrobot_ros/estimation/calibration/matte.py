@@ -19,8 +19,8 @@ REACH_PX = 4
 NOISE = 0.03
 
 
-def matte(image: FloatImage, alpha: FloatImage) -> tuple[FloatImage, FloatImage]:
-    """Return the robot's share of every pixel [H,W] and how far it is trusted, 0 off the contour.
+def matte(image: FloatImage, alpha: FloatImage) -> tuple[FloatImage, FloatImage, NDArray[np.bool_]]:
+    """Return the robot's share of every pixel [H,W], its trust 0..1, and where the contour is.
 
     Args:
         image: seen [H,W,3] 0..1.
@@ -54,16 +54,20 @@ def matte(image: FloatImage, alpha: FloatImage) -> tuple[FloatImage, FloatImage]
     spread = 3 * NOISE**2 + robot_variance + behind_variance + np.square(off_line).sum(-1)
     trust = contrast / (contrast + 4.0 * spread)
     few = 3.0 / (size[0] * size[1])
-    mixed = (1 - inside) * (1 - outside) * (robot_count > few) * (behind_count > few)
+    contour = (inside == 0) & (outside == 0)
     # A share far off 0..1 is no mixture of the two.
-    trust = trust * mixed * (np.abs(share - 0.5) < 0.8)
-    return np.clip(share, 0, 1).astype(np.float32), trust.astype(np.float32)
+    known = (robot_count > few) & (behind_count > few) & (np.abs(share - 0.5) < 0.8)
+    trust = trust * known * contour
+    return np.clip(share, 0, 1).astype(np.float32), trust.astype(np.float32), contour
 
 
 def with_matte(target: ImageTarget, image: FloatImage, alpha: FloatImage) -> ImageTarget:
-    """Return a target whose silhouette holds the matte where that is trusted."""
+    """Return a target whose silhouette on the contour is the matte, and what it was elsewhere."""
     assert target.mask is not None
-    share, sure = matte(image, alpha)
+    share, sure, contour = matte(image, alpha)
     trust = np.ones_like(sure) if target.mask_weight is None else target.mask_weight
-    mask = target.mask + sure * (share - target.mask)
-    return dataclasses.replace(target, mask=mask, mask_weight=np.maximum(trust, sure))
+    return dataclasses.replace(
+        target,
+        mask=np.where(contour, share, target.mask),
+        mask_weight=np.where(contour, sure, trust),
+    )

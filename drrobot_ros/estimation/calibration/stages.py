@@ -41,7 +41,7 @@ class Stage:
         return self.width <= COARSE_WIDTH
 
 
-FINE_TERMS = frozenset({"regions", "plate", "parts"})
+SILHOUETTE = frozenset({"regions", "plate"})
 
 
 def start_stages(terms: frozenset[str], rounds: int, fine_width: int) -> list[Stage]:
@@ -71,17 +71,24 @@ def stages_of(config: CalibrationConfig, fine_width: int, depth: bool) -> list[S
         fine_width: width of the finest level, px.
         depth: whether there is any depth image to compare.
     """
-    fine = FINE_TERMS | ({"depth"} if depth else frozenset())
+    seen: frozenset[str] = frozenset({"depth"}) if depth else frozenset()
     middle = min(MIDDLE_WIDTH, fine_width)
     n = config.rounds
     out = []
     if config.estimate_camera:
-        out.append(Stage("cameras", middle, 0, n, False, False, fine))
+        # Parts and mixed pixels draw the camera off on real photos; they are for the joints.
+        out.append(Stage("cameras", middle, 0, n, False, False, SILHOUETTE | seen))
+    if not config.estimate_offsets:
+        lags = config.estimate_lag
+        terms = SILHOUETTE | seen
+        out.append(Stage("cameras, fine", fine_width, 0, n, False, lags, terms, reject=True))
+        return out
+    fine = SILHOUETTE | {"parts"} | seen
     out += [
         Stage("all, coarse", min(COARSE_WIDTH, fine_width), 1, n, True, False, fine),
         Stage("all, middle", middle, 0, n, True, True, fine, reject=True),
     ]
     if fine_width > middle:
-        out.append(Stage("all, fine", fine_width, 0, n, True, True, fine, reject=True))
+        out.append(Stage("all, fine", fine_width, 0, min(n, 2), True, True, fine, reject=True))
     out.append(Stage("contours", fine_width, 0, n, True, True, fine | {"matte"}, reject=True))
     return out

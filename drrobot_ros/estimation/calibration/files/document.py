@@ -93,8 +93,9 @@ def table_of(
         entry = transform_entry(frames.parent, frames.names.optical, frames.T_parent_optical)
         x, y, z = (entry["translation"][k] for k in "xyz")
         roll, pitch, yaw = np.rad2deg(entry["rpy"])
+        label = "camera" if len(cameras) == 1 else f"camera {name}"
         lines += [
-            f"camera {name}: {frames.parent} -> {frames.names.optical}",
+            f"{label}: {frames.parent} -> {frames.names.optical}",
             f"  xyz {x:+.4f} {y:+.4f} {z:+.4f} m, rpy {roll:+.2f} {pitch:+.2f} {yaw:+.2f} deg; "
             f"± {1e3 * found.std_m:.1f} mm, {np.rad2deg(found.std_rad):.2f} deg",
         ]

@@ -57,11 +57,13 @@ class Hypothesis:
         q: joint positions [nq].
         T_camera: camera pose [4,4].
         plane_weight: low where there is a large plane [H,W].
+        sigma: how well q is known by now, rad or m; None: as well as the guess.
     """
 
     q: Vector
     T_camera: Matrix
     plane_weight: FloatImage | None = None
+    sigma: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,16 +123,24 @@ class SplatRefiner:
                 level = make_level(observation, step.width)
                 levels[step.width] = level, ColorClusters.of(level.pixels)
             target = self._target(*levels[step.width], q, T, step, hypothesis.plane_weight)
-            solution = self._solve(target, q, T, guess, step.iterations)
+            solution = self._solve(target, q, T, guess, hypothesis, step.iterations)
             q, T = solution.q, solution.T_camera
         assert solution is not None
         return Refined(q, T, solution)
 
     def _solve(
-        self, target: ImageTarget, q: Vector, T: Matrix, guess: Guess, iterations: int
+        self,
+        target: ImageTarget,
+        q: Vector,
+        T: Matrix,
+        guess: Guess,
+        hypothesis: Hypothesis,
+        iterations: int,
     ) -> Solution:
         nv = self._coordinates.nv
-        if guess.q is None:
+        if hypothesis.sigma is not None:
+            prior = JointPrior(hypothesis.q, np.full(nv, hypothesis.sigma))
+        elif guess.q is None:
             prior = JointPrior(q, np.full(nv, JOINT_SIGMA))
         else:
             prior = JointPrior(guess.q, np.maximum(np.asarray(guess.q_sigma), 1e-4))

@@ -50,7 +50,7 @@ class LatestWorker(Generic[Item]):
             self._jobs.append(job)
             self._wake.notify()
 
-    def stop(self, timeout_s: float = 5.0) -> None:
+    def stop(self, timeout_s: float = 15.0) -> None:
         """Finish what is being worked on and end the thread."""
         with self._wake:
             self._stopping = True

@@ -1,0 +1,47 @@
+"""Real photos of an xArm7, without masks: ``make bench NAME=photos``.
+
+Ten RGB-D photos, their encoder readings and a reference camera pose that is good to about 1 cm.
+Masks only judge. Each part is in a module of its own: ``photos_camera``, ``photos_ablation``,
+``photos_joints``. The comparison with roboreg's Hydra has its own environment: ``photos_roboreg``.
+"""
+
+import importlib.util
+import os
+import sys
+
+from common import QUICK, Benchmark
+from photos_ablation import ablation
+from photos_camera import held_out, offsets_and_camera, one_photo, ten_photos
+from photos_data import SPLATS, load_photos
+
+
+def main() -> int:
+    """Run the parts named in PHOTOS_PARTS (all by default)."""
+    photos = load_photos()
+    if photos is None:
+        print("no photos or no xArm7: set DRROBOT_PHOTOS and DRROBOT_MENAGERIE")
+        return 0
+    parts = {
+        "ten": ten_photos,
+        "held_out": held_out,
+        "one": one_photo,
+        "offsets": offsets_and_camera,
+        "ablation": ablation,
+    }
+    if importlib.util.find_spec("photos_joints") is not None:
+        from photos_joints import rows  # type: ignore[import-not-found]
+
+        parts["joints"] = lambda bench, seen: rows(bench, seen, seen.model, seen.gaussians)
+    usual = "ten,held_out" if QUICK else ",".join(parts)
+    wanted = os.environ.get("PHOTOS_PARTS", usual).split(",")
+    bench = Benchmark("photos", splats=SPLATS, parts=wanted)
+    for name in wanted:
+        if name not in parts:
+            print(f"unknown part {name!r}; there are: {', '.join(parts)}")
+            return 2
+        parts[name](bench, photos)
+    return bench.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -212,7 +212,8 @@ class _Calibration:
     def run(self, progress: ProgressCallback | None) -> CalibrationResult:
         """Return the result of all stages."""
         config = self.config
-        fine = min(config.fine_width, *(f.observation.camera.width for f in self.frames.frames))
+        widths = [f.observation.camera.width for f in self.frames.frames]
+        fine = min(config.fine_width, max(widths))
         depth = config.use_depth and any(
             f.observation.depth_m is not None for f in self.frames.frames
         )
@@ -386,13 +387,15 @@ class _Calibration:
 
     def _true_contours(self, stage: Stage, targets: list[ImageTarget]) -> list[ImageTarget]:
         """Return the targets with the splats drawn in as far as the images say."""
-        if stage.blur_px:
+        masked = all(f.observation.mask is not None for f in self.frames.frames)
+        if stage.blur_px or not (stage.offsets or masked):
             return targets
         out = list(targets)
         for c in range(len(self.frames.names)):
             index = [i for i in self.frames.of_camera(c) if self.weights[i] > 0]
             rendered = [self._render(self.fine, i, targets[i]) for i in index]
-            inset_px = self.contours.learn(c, stage.width, [targets[i] for i in index], rendered)
+            width = targets[self.frames.of_camera(c)[0]].width
+            inset_px = self.contours.learn(c, width, [targets[i] for i in index], rendered)
             for i in self.frames.of_camera(c):
                 out[i] = dataclasses.replace(targets[i], inset_px=inset_px)
         return out

@@ -24,6 +24,8 @@ from drrobot_ros.estimation.uncertainty import about_the_lens
 # Variance of the error over that of the normal matrix, in simulation (benchmarks/calibration.py):
 # what the contour is off by is common to neighbouring pixels and to images.
 INFLATION = 4.0
+# Residual of given masks there, which that inflation belongs to.
+USUAL_RESIDUAL = 0.03
 # An agreement below these is doubted, and not believed.
 DOUBTED, REFUSED = 0.84, 0.7
 DOUBTED_STD_M, DOUBTED_STD_RAD = 0.02, 0.02
@@ -53,7 +55,7 @@ def make_result(found: Found) -> CalibrationResult:
     """Return the result with covariances, words and verdict."""
     solution, frames, model = found.solution, found.frames, found.model
     layout, state = solution.layout, solution.state
-    covariance = covariance_of(solution)
+    covariance = covariance_of(solution) * _misfit(found)
     std = np.sqrt(np.diag(covariance))
     offset_std = np.zeros(model.nv)
     free = layout.offset >= 0
@@ -121,6 +123,21 @@ def covariance_of(solution: Solution) -> Matrix:
         scatter = float(np.trace(base @ (g.T @ g))) / n * m / (m - 1)
         scale = max(1.0, scatter)
     return np.asarray(base * max(INFLATION, scale), np.float64)
+
+
+def _misfit(found: Found) -> float:
+    """Return the factor on the covariance where given masks fit worse than in simulation.
+
+    A mesh that is not quite the robot, or masks that leave parts out, pull every image the same
+    way: neither the normal matrix nor the scatter of the images knows.
+    """
+    masked = found.config.use_mask and all(
+        f.observation.mask is not None for f in found.frames.frames
+    )
+    used = found.residuals[found.weights > 0]
+    if not masked or not len(used):
+        return 1.0
+    return max(1.0, (float(np.median(used)) / USUAL_RESIDUAL) ** 2)
 
 
 def velocity_name(model: Any, j: int) -> str:

@@ -4,7 +4,7 @@ import dataclasses
 
 from drrobot_ros.estimation.calibration.config import CalibrationConfig
 
-COARSE_WIDTH, START_WIDTH, MIDDLE_WIDTH = 80, 160, 320
+COARSE_WIDTH, START_WIDTH, MIDDLE_WIDTH, MATTE_WIDTH = 80, 160, 320, 480
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,5 +90,7 @@ def stages_of(config: CalibrationConfig, fine_width: int, depth: bool) -> list[S
     ]
     if fine_width > middle:
         out.append(Stage("all, fine", fine_width, 0, min(n, 2), True, True, fine, reject=True))
-    out.append(Stage("contours", fine_width, 0, n, True, True, fine | {"matte"}, reject=True))
+    # In a small image the robot's parts are too thin for colours on both sides of a contour.
+    last = fine | {"matte"} if fine_width >= MATTE_WIDTH else fine
+    out.append(Stage("contours", fine_width, 0, n, True, True, last, reject=True))
     return out

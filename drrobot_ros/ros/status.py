@@ -98,7 +98,7 @@ class StatusBoard:
             m.joint_names = list(names.index)
             m.position = names.positions(estimate.q)
             m.position_stddev = names.velocities(estimate.q_std)
-            m.unobservable = [str(words) for words in getattr(estimate, "unobservable", ())]
+            m.unobservable = list(estimate.unobserved)
         self.cameras.looked_at([p.name for p in outcome.pictures], outcome.refused)
 
     def refused_frame(self, header: Header, reason: str, cameras: Sequence[str]) -> None:

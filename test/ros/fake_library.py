@@ -79,7 +79,7 @@ class Estimate:
     iterations: int = 3
     stop_reason: str = "converged"
     cameras: dict = dataclasses.field(default_factory=dict)
-    unobservable: tuple[str, ...] = ("elbow does not move any visible pixel",)
+    unobserved: tuple[str, ...] = ("elbow does not move any visible pixel",)
 
 
 class FakeTracker:

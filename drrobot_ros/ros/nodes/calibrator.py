@@ -202,7 +202,7 @@ class Calibrator(Node):
             still_timeout_s=settings.still_timeout_s,
             config=config,
             choice=choice,
-            joints=[n for n in model.joint_names if n not in settings.fixed_joints] or None,
+            joints=[n for n in model.joint_names if n not in settings.fixed_joints],
             source=self._source,
             package_paths=settings.package_paths,
             make_folder=lambda: new_folder(parent, "calibration"),

@@ -211,7 +211,10 @@ def ablation(bench: Benchmark, every: int) -> None:
     """Number of Gaussians, light, harmonics, growth and deformation, at fewer steps."""
     steps = 60 if QUICK else ABLATION_STEPS
     base = dataclasses.replace(
-        preset("default").train, steps=steps, checkpoint_every=steps, validate_every=steps
+        preset("quick" if QUICK else "default").train,
+        steps=steps,
+        checkpoint_every=steps,
+        validate_every=steps,
     )
     cases: dict[str, tuple[TrainConfig, LossConfig]] = {
         f"{n} Gaussians": (dataclasses.replace(base, count=n), LossConfig()) for n in COUNTS
@@ -227,6 +230,8 @@ def ablation(bench: Benchmark, every: int) -> None:
     )
     data = "quick" if QUICK else "default"
     name = ABLATION_ROBOT
+    if QUICK:
+        cases = {label: cases[label] for label in ("2000 Gaussians", "no light")}
     for label, (config, loss) in cases.items():
         folder = output() / name / "ablation" / label.replace(" ", "_").replace("'", "")
         key = {"train": dataclasses.asdict(config), "loss": dataclasses.asdict(loss)}
@@ -288,7 +293,7 @@ def skinning(bench: Benchmark, names: list[str], every: int) -> None:
         psnr = {}
         for kind in ("rigid", "implicit"):
             config = dataclasses.replace(
-                preset("default").train,
+                preset("quick" if QUICK else "default").train,
                 steps=steps,
                 skinning=kind,
                 checkpoint_every=steps,

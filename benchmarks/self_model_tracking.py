@@ -15,7 +15,7 @@ from drrobot_ros.splats import GaussianRobot
 
 CAMERA = PinholeCamera.from_fov(320, 240, np.radians(45))
 RATE_HZ = 30
-FRAMES, SETTLE = 32, 12
+FRAMES, SETTLE = (12, 6) if QUICK else (32, 12)
 START_DEG = 10.0
 SPLATS = 8000
 # Robots and the poses around which they move.
@@ -91,9 +91,9 @@ def measure(name: str, menagerie: Path, trained: Path) -> dict[str, dict[str, An
         "trained": GaussianRobot.load(trained),
     }
     result: dict[str, dict[str, Any]] = {}
-    for scene in SCENES:
+    for scene in SCENES[: 1 if QUICK else None]:
         clips = videos(model, ARMS[name], 1, scene == "room")
-        for masked in (True, False):
+        for masked in (True,) if QUICK else (True, False):
             row: dict[str, Any] = {}
             for label, gaussians in subjects.items():
                 medians = {

@@ -87,6 +87,8 @@ class Candidate:
         score: higher is better; comparable within one image only.
         share: of what is seen of the robot, how far it agrees, at most 1.
         solution: of the last refinement: normal matrix and statistics.
+        free_turn_rad: how far camera and first joint may turn together about that joint's axis
+            without a trace in the image, as before a round base.
     """
 
     q: Vector
@@ -94,6 +96,7 @@ class Candidate:
     score: float
     share: float
     solution: Solution
+    free_turn_rad: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -85,6 +85,8 @@ class Localizer:
     def _ambiguous(self, best: Candidate, equal: list[Candidate]) -> tuple[str, ...]:
         """Return the joints on which candidates that look the same disagree."""
         names: set[str] = set()
+        if best.free_turn_rad > AMBIGUOUS_RAD:
+            names.add(self.model.joint_names[0])
         for c in equal:
             if c.score < (1 - EQUAL_SCORE) * best.score:
                 continue

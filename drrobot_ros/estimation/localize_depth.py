@@ -118,15 +118,16 @@ class DepthSearch:
         scene = self._scene_of(observation, guess)
         assert scene is not None
         q, T = refined.q, refined.T_camera
-        if guess.camera_free and guess.T_base_camera is not None:
-            q, T = self._settled(scene, guess, q, T)
+        turn = 0.0
+        if guess.camera_free:
+            q, T, turn = self._settled(scene, guess, q, T)
         worth, share = self._judge.judge(scene.depth, scene.K, q, T, scene.weight)
         colors = float(self._color.score_of(observation)(q[None], T)[0])
-        return Candidate(q, T, worth + COLOR_WEIGHT * colors, share, refined.solution)
+        return Candidate(q, T, worth + COLOR_WEIGHT * colors, share, refined.solution, turn)
 
     def _settled(
         self, scene: DepthScene, guess: Guess, q: Vector, T_camera: Matrix
-    ) -> tuple[Vector, Matrix]:
+    ) -> tuple[Vector, Matrix, float]:
         """Turn camera and first joint together to where the camera is expected.
 
         About the first joint's axis a round base looks the same from everywhere: what the image
@@ -137,7 +138,7 @@ class DepthSearch:
         joint = int(np.argmax(np.asarray(turning) == 0))
         k = int(self._fit.coordinates.v_to_q[0])
         if k < 0 or not is_revolute(self._model.tree.joint_type[joint]):
-            return q, T_camera
+            return q, T_camera, 0.0
         frame, axis = joint_axis(self._model, q, joint)
         angles = np.radians(np.arange(-90, 91, 1.0))
         turn = np.broadcast_to(np.eye(4), (len(angles), 4, 4)).copy()
@@ -154,14 +155,16 @@ class DepthSearch:
         middle = len(angles) // 2
         low = middle - int(np.argmin(alike[middle::-1])) if not alike[middle::-1].all() else -1
         high = middle + int(np.argmin(alike[middle:])) if not alike[middle:].all() else len(alike)
-        assert guess.T_base_camera is not None
+        free = float(np.radians(max(0, high - low - 2)))
+        if guess.T_base_camera is None:
+            return q, T_camera, free
         shift = np.square(Ts[:, :3, 3] - guess.T_base_camera[:3, 3]).sum(1)
         turned = rotation_vectors(guess.T_base_camera[:3, :3].T @ Ts[:, :3, :3])
         size = np.maximum([guess.camera_half_m, guess.camera_half_rad], 1e-3)
         cost = shift / size[0] ** 2 + np.square(turned).sum(1) / size[1] ** 2
         cost[: low + 1] = cost[high:] = np.inf
         best = int(np.argmin(cost))
-        return space.wrapped(qs[best][None])[0], Ts[best]
+        return space.wrapped(qs[best][None])[0], Ts[best], free
 
     def ranked(self, observation: Observation, candidates: list[Candidate]) -> list[Candidate]:
         """Return candidates best first; variants of the best are told apart by finer colours.

@@ -90,6 +90,8 @@ def test_joints_and_camera_from_a_box(arm, localizer, image):
     # A round base may turn with joint 1: the camera is known up to a turn about the base's axis.
     turn = found.candidates[0].T_base_camera @ np.linalg.inv(camera_pose())
     yaw = np.degrees(np.arctan2(turn[1, 0], turn[0, 0]))
+    free = found.candidates[0].free_turn_rad
+    assert (arm.joint_names[0] in found.ambiguous) == (free > 0.3)
     assert np.abs(np.degrees(found.candidates[0].q - Q)[:3] - [yaw, 0, 0]).max() < 4
     assert abs(turn[2, 3]) < 0.03
 

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrobot_ros.estimation.calibration.config import CalibrationConfig
-from drrobot_ros.estimation.calibration.matte import with_matte
 from drrobot_ros.estimation.calibration.stages import Stage
 from drrobot_ros.estimation.evidence import (
     ColorSource,
@@ -110,16 +109,12 @@ class ImageEvidence:
             if "regions" in stage.terms:
                 answers.append([_beside(o, p) for (o, _), p in zip(colors, plate, strict=True)])
         odds = add_odds(photos, answers)
-        return [
-            self._target(stage, *each)
-            for each in zip(levels, rendered, bare, odds, parts, strict=True)
-        ]
+        return [self._target(stage, *each) for each in zip(levels, bare, odds, parts, strict=True)]
 
     def _target(
         self,
         stage: Stage,
         level: Level,
-        rendered: RenderedImages,
         bare: ImageTarget,
         odds: FloatImage,
         parts: Parts | None,
@@ -129,13 +124,8 @@ class ImageEvidence:
         else:
             target = silhouette_target(bare, odds)
         assert target.mask is not None
-        if "matte" in stage.terms:
-            target = with_matte(target, level.color, rendered.alpha)
         if "parts" in stage.terms and parts is not None and self._config.parts_sigma > 0:
             trust = target.mask * np.tanh(0.5 * parts.margin) * parts.near
-            if "matte" in stage.terms:
-                # A label is whole or none: on mixed pixels it would push the contour outward.
-                trust = np.where(np.asarray(target.mask) > 0.99, trust, 0.0)
             if target.mask_weight is not None:
                 trust = trust * target.mask_weight
             target = dataclasses.replace(

@@ -4,7 +4,7 @@ import dataclasses
 
 from drrobot_ros.estimation.calibration.config import CalibrationConfig
 
-COARSE_WIDTH, START_WIDTH, MIDDLE_WIDTH, MATTE_WIDTH = 80, 160, 320, 480
+COARSE_WIDTH, START_WIDTH, MIDDLE_WIDTH = 80, 160, 320
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Stage:
         offsets: whether joint offsets are free; else only cameras (and what is known) move.
         lags: whether lags are free.
         terms: which evidence is used: "regions" (colours around the contour), "plate" (what changes
-            while the robot moves), "parts" (labels of the robot's parts), "matte" (mixed pixels on
-            the contour), "depth". A given mask stands for regions and plate.
+            while the robot moves), "parts" (labels of the robot's parts), "depth". A given
+            mask stands for regions and plate.
         depth_factor: on the noise of depth: above one where it is only to lead the way.
         reject: whether keyframes that do not fit are left out.
     """
@@ -76,7 +76,7 @@ def stages_of(config: CalibrationConfig, fine_width: int, depth: bool) -> list[S
     n = config.rounds
     out = []
     if config.estimate_camera:
-        # Parts and mixed pixels draw the camera off on real photos; they are for the joints.
+        # Parts draw the camera off on real photos; they are for the joints.
         out.append(Stage("cameras", middle, 0, n, False, False, SILHOUETTE | seen))
     if not config.estimate_offsets:
         lags = config.estimate_lag
@@ -89,8 +89,5 @@ def stages_of(config: CalibrationConfig, fine_width: int, depth: bool) -> list[S
         Stage("all, middle", middle, 0, n, True, True, fine, reject=True),
     ]
     if fine_width > middle:
-        out.append(Stage("all, fine", fine_width, 0, min(n, 2), True, True, fine, reject=True))
-    # In a small image the robot's parts are too thin for colours on both sides of a contour.
-    last = fine | {"matte"} if fine_width >= MATTE_WIDTH else fine
-    out.append(Stage("contours", fine_width, 0, n, True, True, last, reject=True))
+        out.append(Stage("all, fine", fine_width, 0, n, True, True, fine, reject=True))
     return out

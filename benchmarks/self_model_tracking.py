@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import QUICK
 
 from drrobot_ros.estimation import Observation, Tracker, TrackerConfig
 from drrobot_ros.geometry.camera import PinholeCamera, look_at

@@ -18,7 +18,6 @@ MIXTURES = (
     ("regions",),
     ("plate", "regions"),
     ("plate", "regions", "parts"),
-    ("plate", "regions", "matte"),
     ("depth",),
     ("plate", "regions", "depth"),
 )

@@ -264,7 +264,7 @@ class RobotModel(DynamicsMixin, LearnableMixin):
         return torch.from_numpy(np.clip(q, self.lower, self.upper))
 
     def home(self) -> Tensor:
-        """Return q [nq] float64 of the model's first keyframe, the neutral one where it has none."""
+        """Return q [nq] float64 of the model's first keyframe; without one, the neutral q."""
         keys = self.mj_model.key_qpos
         if not len(keys) or not np.isfinite(keys[0]).all():
             return self.neutral()

@@ -232,7 +232,11 @@ class _Calibration:
                 targets, rendered = self._targets(stage, levels)
                 self._judge(stage, targets, rendered)
                 solution, moved = self._round(stage, targets)
-                if moved < SETTLED or solution.stop_reason is StopReason.NOTHING_VISIBLE:
+                if solution.stop_reason is StopReason.NOTHING_VISIBLE:
+                    break
+                if moved < SETTLED:
+                    # Whatever ended the round: looking again changed nothing.
+                    solution = dataclasses.replace(solution, stop_reason=StopReason.CONVERGED)
                     break
             step += stage.rounds
         assert solution is not None

@@ -84,7 +84,8 @@ class CameraMemory:
 
     def _mean(self) -> tuple[Vector, Matrix]:
         total = self._own + self._information
-        return np.linalg.solve(total + 1e-9 * np.eye(6), self._vector), total
+        mean = np.linalg.solve(total + 1e-9 * np.eye(6), self._vector)
+        return np.asarray(mean, np.float64), total
 
 
 def without_joints(H: Matrix, camera: int, joints: NDArray[np.integer]) -> Matrix:

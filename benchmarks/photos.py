@@ -2,7 +2,7 @@
 
 Ten RGB-D photos, their encoder readings and a reference camera pose that is good to about 1 cm.
 Masks only judge. Each part is in a module of its own: ``photos_camera``, ``photos_ablation``,
-``photos_joints``. The comparison with roboreg's Hydra has its own environment: ``photos_roboreg``.
+``photos_joints``, and ``photos_hydra`` for roboreg's Hydra, which needs ``make roboreg``.
 """
 
 import os
@@ -12,6 +12,7 @@ from common import QUICK, Benchmark
 from photos_ablation import ablation
 from photos_camera import held_out, offsets_and_camera, one_photo, ten_photos
 from photos_data import SPLATS, load_photos
+from photos_hydra import hydra
 from photos_joints import rows
 
 
@@ -27,6 +28,7 @@ def main() -> int:
         "one": one_photo,
         "offsets": offsets_and_camera,
         "joints": rows,
+        "hydra": hydra,
         "ablation": ablation,
     }
     usual = "ten,held_out" if QUICK else ",".join(parts)

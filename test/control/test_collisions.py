@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from drrobot_ros.control.collisions import SIGHT_M, CollisionChecker
+from drrobot_ros.control.collisions import CollisionChecker
 from drrobot_ros.control.obstacles import Obstacle, read_obstacles
+from drrobot_ros.control.shapes import SIGHT_M
 from drrobot_ros.errors import InputError
 
 

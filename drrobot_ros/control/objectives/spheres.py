@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from drrobot_ros.control.candidate import Candidate
-from drrobot_ros.control.collisions import CollisionChecker, link_shapes
+from drrobot_ros.control.collisions import CollisionChecker
 from drrobot_ros.control.obstacles import Obstacle
+from drrobot_ros.control.shapes import link_shapes
 from drrobot_ros.robot import RobotModel
 
 SPHERES_PER_LINK = 12

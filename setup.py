@@ -104,7 +104,7 @@ setup(
         "tqdm",
         "trimesh",
     ],
-    extras_require={"demo": ["airo-models"]},
+    extras_require={"demo": ["airo-models"], "text": ["transformers"]},
     entry_points={
         "console_scripts": [
             f"drrobot = {NAME}.cli:main",

@@ -1,0 +1,57 @@
+"""From where a robot is looked at when its pose is to be named: from the front, in a fan."""
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from drrobot_ros.control.candidate import Viewpoint
+from drrobot_ros.control.text.captions import HandPoses, PoseNames
+from drrobot_ros.geometry.camera import PinholeCamera, look_at
+from drrobot_ros.robot import RobotModel
+
+_FOV = 0.7  # rad
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """Where a robot's poses are shown.
+
+    Attributes:
+        center: middle of the pictures [3], base frame, m.
+        radius_m: of the sphere that holds the poses.
+    """
+
+    center: np.ndarray
+    radius_m: float
+
+    @classmethod
+    def of(cls, model: RobotModel, names: PoseNames) -> "Stage":
+        """Return the stage of a robot: of a hand, from the palm on; of an arm, all it can reach."""
+        neutral = torch.from_numpy(np.asarray(model.neutral(), np.float64))
+        T = model.forward_kinematics(neutral)[:, :3, 3].numpy()
+        moving = np.flatnonzero(model.tree.v_index >= 0)
+        if isinstance(names, HandPoses):
+            fingers = T[moving[2:]]
+            center = (fingers.min(0) + fingers.max(0)) / 2
+            return cls(center, 1.5 * float(np.linalg.norm(fingers - center, axis=1).max()))
+        random = np.random.default_rng(0)
+        poses = np.stack([names.sample(random, None) for _ in range(200)])
+        every = model.forward_kinematics(torch.from_numpy(poses))[..., :3, 3].numpy()
+        shoulder = T[moving[1]]
+        reach = float(np.quantile(np.linalg.norm(every[:, -1] - shoulder, axis=1), 0.98))
+        return cls(shoulder + 0.25 * reach * np.eye(3)[2], 0.9 * reach)
+
+    def view(self, azimuth: float, elevation: float, size: int, zoom: float = 1.0) -> Viewpoint:
+        """Return a viewpoint in front (base frame's +x), turned to the left by the azimuth, rad."""
+        distance = self.radius_m / np.tan(_FOV / 2) / zoom
+        c, s = np.cos(elevation), np.sin(elevation)
+        eye = self.center + distance * np.array([c * np.cos(azimuth), c * np.sin(azimuth), s])
+        camera = PinholeCamera.from_fov(size, size, _FOV)
+        # Grey: white robots must not vanish.
+        return Viewpoint(camera, look_at(eye, self.center), (0.55, 0.6, 0.65))
+
+    def fan(self, count: int, size: int) -> tuple[Viewpoint, ...]:
+        """Return viewpoints side by side, 70 degrees from first to last."""
+        angles = np.radians(35) * (np.linspace(-1, 1, count) if count > 1 else np.zeros(1))
+        return tuple(self.view(a, np.radians(20), size) for a in angles)

@@ -22,6 +22,7 @@ from drrobot_ros.estimation.normal_equations import ImageModel, ImageTarget
 from drrobot_ros.estimation.observation import Observation
 from drrobot_ros.estimation.search import RegionScore, palette_of
 from drrobot_ros.estimation.segmentation import ColorClusters, part_labels
+from drrobot_ros.splats.gaussians import INSET_PX
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -182,18 +183,10 @@ class ColorSearch:
             outlines = {}
             self._outline = observation, outlines
         if width not in outlines:
-            level = make_level(dataclasses.replace(observation, depth_m=None), width)
-            target = ImageTarget(
-                K=level.camera.K,
-                width=level.camera.width,
-                height=level.camera.height,
-                weight=level.weight,
-                inset_px=0.6,
-            )
-            clusters = ColorClusters.of(level.pixels).assign(level.pixels)
-            band = max(2, round(0.03 * level.camera.width))
+            target, pixels, clusters = _seen_at(observation, width)
+            band = max(2, round(0.03 * target.width))
             colors = RegionScore(self._plain, target, clusters, band)
-            edges = ContourScore.of(self._plain, target, level.pixels)
+            edges = ContourScore.of(self._plain, target, pixels)
             outlines[width] = OutlineScore(colors, edges)
         return outlines[width]
 
@@ -204,14 +197,21 @@ class ColorSearch:
             scores = {}
             self._scores = observation, scores
         if width not in scores:
-            level = make_level(dataclasses.replace(observation, depth_m=None), width)
-            target = ImageTarget(
-                K=level.camera.K,
-                width=level.camera.width,
-                height=level.camera.height,
-                weight=level.weight,
-                inset_px=0.6,
-            )
-            clusters = ColorClusters.of(level.pixels).assign(level.pixels)
+            target, _, clusters = _seen_at(observation, width)
             scores[width] = RegionScore(self._images, target, clusters, max(4, round(0.04 * width)))
         return scores[width]
+
+
+def _seen_at(
+    observation: Observation, width: int
+) -> tuple[ImageTarget, NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return how to render at a width, the image's pixels there and their colour clusters."""
+    level = make_level(dataclasses.replace(observation, depth_m=None), width)
+    target = ImageTarget(
+        K=level.camera.K,
+        width=level.camera.width,
+        height=level.camera.height,
+        weight=level.weight,
+        inset_px=INSET_PX,
+    )
+    return target, level.pixels, ColorClusters.of(level.pixels).assign(level.pixels)

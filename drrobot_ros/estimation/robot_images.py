@@ -39,6 +39,7 @@ class RobotImages:
     lit: bool
     _model: Any
     _gaussians: Any
+    _coarse_gaussians: Any
     _palette: FloatImage
 
     @classmethod
@@ -65,6 +66,7 @@ class RobotImages:
             or getattr(gaussians, "sh", None) is not None,
             _model=model,
             _gaussians=gaussians,
+            _coarse_gaussians=coarse,
             _palette=palette,
         )
 
@@ -72,13 +74,13 @@ class RobotImages:
         """Colour the splats as a camera sees them: links [L,4,4] and camera [4,4], as tensors."""
         for images, splats in (
             (self.colored, self._gaussians),
-            (self.coarse_colored, self._gaussians.subset(COARSE_SPLATS)),
+            (self.coarse_colored, self._coarse_gaussians),
         ):
             images.set_colors(splats.seen_colors(T_base_link, T_base_camera).detach().numpy())
 
     def shading(self) -> Shading:
         """Return a new shading of the robot, for one camera."""
-        coarse = self._gaussians.subset(COARSE_SPLATS)
+        coarse = self._coarse_gaussians
         return Shading(
             self._model,
             self._gaussians,

@@ -19,12 +19,10 @@ from drrobot_ros.estimation.problem import CameraPrior
 from drrobot_ros.estimation.robot_images import RobotImages
 from drrobot_ros.estimation.shading import Shading
 from drrobot_ros.estimation.silhouette import SilhouetteSource
+from drrobot_ros.splats.gaussians import INSET_PX
 
 Matrix = NDArray[np.float64]
 
-# How far overlap and dilation push the rendered contour out: measured against the meshes. Splats
-# that were trained with a dilation of their own say so.
-INSET_PX = 0.6
 EPS2D = 0.3
 MIN_SHADE_SIGMA = 0.03
 

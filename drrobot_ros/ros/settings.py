@@ -66,8 +66,8 @@ class CameraSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class PoseEstimatorSettings:
-    """Settings of the node ``pose_estimator``, without those of its cameras and of the tracker."""
+class RobotSettings:
+    """Which robot a node renders, and what its frames and joints are called."""
 
     robot: str = setting(
         "",
@@ -98,6 +98,12 @@ class PoseEstimatorSettings:
     joint_prefix: str = setting(
         "", "what joint states put before the model's joint names", read_only=True
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class PoseEstimatorSettings(RobotSettings):
+    """Settings of the node ``pose_estimator``, without those of its cameras and of the tracker."""
+
     subscribe_joint_states: bool = setting(
         True,
         "subscribe to joint_states; tracker.encoder_sigma_rad says how far they are trusted, "
@@ -175,38 +181,9 @@ class PoseEstimatorSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class CalibratorSettings:
+class CalibratorSettings(RobotSettings):
     """Settings of the node ``calibrator``, without those of its cameras and of the calibration."""
 
-    robot: str = setting(
-        "",
-        "URDF or MJCF file, or menagerie name of the robot; empty: the topic robot_description",
-        read_only=True,
-    )
-    splats: str = setting(
-        "",
-        "file of the robot's Gaussians; empty: they are sampled on its visual meshes",
-        read_only=True,
-    )
-    splat_count: int = setting(
-        10000,
-        "Gaussians to sample when there is no splats file",
-        minimum=100,
-        maximum=1000000,
-        read_only=True,
-    )
-    package_paths: tuple[str, ...] = setting(
-        (), "folders in which package:// mesh paths are looked up, besides installed packages"
-    )
-    base_link: str = setting(
-        "", "link whose frame is the base frame; empty: the root of the model", read_only=True
-    )
-    base_frame: str = setting(
-        "", "name of the base frame on tf and in messages; empty: the base link's", read_only=True
-    )
-    joint_prefix: str = setting(
-        "", "what joint states put before the model's joint names", read_only=True
-    )
     cameras: tuple[str, ...] = setting(
         (),
         "names of several cameras: each has the topics <name>/image, <name>/camera_info and so on, "

@@ -42,7 +42,8 @@ from drrobot_ros.estimation.problem import (
 from drrobot_ros.estimation.search import palette_of
 from drrobot_ros.estimation.segmentation import part_labels
 from drrobot_ros.estimation.solver import SolverConfig, offset_bounds, solve
-from drrobot_ros.estimation.tracked_camera import EPS2D, INSET_PX
+from drrobot_ros.estimation.tracked_camera import EPS2D
+from drrobot_ros.splats.gaussians import INSET_PX
 
 SEARCH_SPLATS, COARSE_SPLATS = 1000, 2000
 # A round that moves nothing farther ends its stage.

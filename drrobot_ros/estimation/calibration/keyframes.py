@@ -14,7 +14,8 @@ from drrobot_ros.estimation.calibration.result import CalibrationCamera
 from drrobot_ros.estimation.manifold import Coordinates
 from drrobot_ros.estimation.normal_equations import ImageModel, ImageTarget, ParameterColumns
 from drrobot_ros.estimation.observation import Observation
-from drrobot_ros.estimation.tracked_camera import EPS2D, INSET_PX
+from drrobot_ros.estimation.tracked_camera import EPS2D
+from drrobot_ros.splats.gaussians import INSET_PX
 
 WIDTH, SPLATS = 80, 1500
 #: What is known of an offset (rad), a camera's position (m) and turn (rad) before the first image.

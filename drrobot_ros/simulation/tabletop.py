@@ -261,7 +261,7 @@ def _add_object(spec: Any, rng: np.random.Generator, item: TabletopObject) -> No
     mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL
     color = rng.uniform(0.08, 0.95, 3)
     name = f"{item.name}/surface"
-    gloss = {"specular": rng.uniform(0, 0.8), "shininess": rng.uniform(0.1, 0.8)}
+    gloss: dict[str, Any] = {"specular": rng.uniform(0, 0.8), "shininess": rng.uniform(0.1, 0.8)}
     if rng.uniform() < 0.5:  # printed
         spec.add_texture(
             name=name,

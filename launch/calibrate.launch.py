@@ -4,17 +4,13 @@ ros2 launch drrobot_ros calibrate.launch.py image:=/camera/color/image_rect came
 ros2 action send_goal -f /calibrator/calibrate drrobot_msgs/action/Calibrate "{keyframes: 12}"
 """
 
-from pathlib import Path
-
-from ament_index_python.packages import get_package_share_directory
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.substitutions import LaunchConfiguration
+from launch.actions import OpaqueFunction
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
 
+from drrobot_ros.ros import launching
 from launch import LaunchContext, LaunchDescription
 
-SHARE = Path(get_package_share_directory("drrobot_ros"))
+SHARE = launching.share()
 ARGUMENTS = (
     ("robot", "", "URDF or MJCF file, or menagerie name; empty: robot_description_topic"),
     ("splats", "", "file of the robot's Gaussians; empty: sampled on its meshes"),
@@ -38,51 +34,20 @@ ARGUMENTS = (
 
 def generate_launch_description() -> LaunchDescription:
     """Return the arguments and the node."""
-    declared = [
-        DeclareLaunchArgument(name, default_value=default, description=text)
-        for name, default, text in ARGUMENTS
-    ]
-    return LaunchDescription([*declared, OpaqueFunction(function=_nodes)])
+    return LaunchDescription([*launching.declare(ARGUMENTS), OpaqueFunction(function=_nodes)])
 
 
 def _nodes(context: LaunchContext) -> list[Node]:
-    given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
-    image = given["image"]
-    info = given["camera_info"] or "/".join([*image.split("/")[:-1], "camera_info"])
+    given = launching.given(context, ARGUMENTS)
+    optional, subscribed = launching.optional_topics(given, ("depth", "mask"))
+    parameters = {
+        **launching.words(given, ("robot", "splats", "camera_link", "folder")),
+        **launching.camera_pose(given),
+        **subscribed,
+    }
     remappings = [
-        ("image", image),
-        ("camera_info", info),
+        *launching.camera_topics(given),
         ("joint_states", given["joint_states"]),
-        ("robot_description", given["robot_description_topic"]),
+        *optional,
     ]
-    # What is not given is left to the parameter file.
-    own: dict = {"use_sim_time": _is_true(given["use_sim_time"])}
-    for topic in ("depth", "mask"):
-        if given[topic]:
-            remappings.append((topic, given[topic]))
-            own[f"subscribe_{topic}"] = True
-    for name in ("robot", "splats", "camera_link", "folder"):
-        if given[name]:
-            # A value of digits only is a name all the same.
-            own[name] = ParameterValue(given[name], value_type=str)
-    if given["camera_pose"]:
-        own["initial_camera_pose"] = [float(word) for word in given["camera_pose"].split()]
-    return [
-        Node(
-            package="drrobot_ros",
-            executable="calibrator",
-            namespace=given["namespace"],
-            parameters=[given["params_file"], own],
-            remappings=remappings,
-            arguments=["--ros-args", "--log-level", given["log_level"]],
-            output="screen",
-        )
-    ]
-
-
-def _is_true(text: str) -> bool:
-    if text.lower() in ("true", "1", "yes", "on"):
-        return True
-    if text.lower() in ("false", "0", "no", "off"):
-        return False
-    raise ValueError(f"expected true or false, got {text!r}")
+    return [launching.node("calibrator", given, parameters, remappings)]

@@ -5,21 +5,15 @@ ros2 launch drrobot_ros demo.launch.py rviz:=true
 
 from pathlib import Path
 
-from ament_index_python.packages import get_package_share_directory
-from launch.actions import (
-    DeclareLaunchArgument,
-    GroupAction,
-    IncludeLaunchDescription,
-    OpaqueFunction,
-)
+from launch.actions import GroupAction, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from drrobot_ros.ros import launching
 from launch import LaunchContext, LaunchDescription
 
-SHARE = Path(get_package_share_directory("drrobot_ros"))
+SHARE = launching.share()
 ARM = SHARE / "models" / "six_axis_arm" / "six_axis_arm.urdf"
 ARGUMENTS = (
     ("robot", str(ARM), "URDF or MJCF file, or menagerie name"),
@@ -34,15 +28,11 @@ ARGUMENTS = (
 
 def generate_launch_description() -> LaunchDescription:
     """Return the simulated robot and the estimator."""
-    declared = [
-        DeclareLaunchArgument(name, default_value=default, description=text)
-        for name, default, text in ARGUMENTS
-    ]
-    return LaunchDescription([*declared, OpaqueFunction(function=_demo)])
+    return LaunchDescription([*launching.declare(ARGUMENTS), OpaqueFunction(function=_demo)])
 
 
 def _demo(context: LaunchContext) -> list:
-    given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
+    given = launching.given(context, ARGUMENTS)
     simulator = Node(
         package="drrobot_ros",
         executable="simulated_robot",

@@ -6,16 +6,16 @@ ros2 launch drrobot_ros pose_estimator.launch.py image:=/camera/color/image_rect
 from pathlib import Path
 from xml.etree import ElementTree
 
-from ament_index_python.packages import get_package_share_directory
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import OpaqueFunction
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from drrobot_ros.ros import launching
 from launch import LaunchContext, LaunchDescription
 
-SHARE = Path(get_package_share_directory("drrobot_ros"))
+SHARE = launching.share()
 ARGUMENTS = (
     ("robot", "", "URDF or MJCF file, or menagerie name; empty: robot_description_topic"),
     ("splats", "", "file of the robot's Gaussians; empty: sampled on its meshes"),
@@ -40,48 +40,25 @@ ARGUMENTS = (
 
 def generate_launch_description() -> LaunchDescription:
     """Return the arguments, the node and, if wanted, RViz."""
-    declared = [
-        DeclareLaunchArgument(name, default_value=default, description=text)
-        for name, default, text in ARGUMENTS
-    ]
-    return LaunchDescription([*declared, OpaqueFunction(function=_nodes)])
+    return LaunchDescription([*launching.declare(ARGUMENTS), OpaqueFunction(function=_nodes)])
 
 
 def _nodes(context: LaunchContext) -> list[Node]:
-    given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
-    image = given["image"]
-    info = given["camera_info"] or "/".join([*image.split("/")[:-1], "camera_info"])
-    remappings = [
-        ("image", image),
-        ("camera_info", info),
-        ("robot_description", given["robot_description_topic"]),
-    ]
-    # What is not given is left to the parameter file.
-    own: dict = {"use_sim_time": _is_true(given["use_sim_time"])}
-    for topic in ("joint_states", "depth", "mask", "ignore_mask"):
-        if given[topic]:
-            remappings.append((topic, given[topic]))
-            own[f"subscribe_{topic}"] = True
-    if not given["joint_states"]:
-        own["subscribe_joint_states"] = False
-    for name in ("robot", "splats", "camera_link"):
-        if given[name]:
-            # A value of digits only is a name all the same.
-            own[name] = ParameterValue(given[name], value_type=str)
-    if given["camera_pose"]:
-        own["initial_camera_pose"] = [float(word) for word in given["camera_pose"].split()]
-    if given["estimate_camera"]:
-        own["tracker.estimate_camera"] = _is_true(given["estimate_camera"])
-    estimator = Node(
-        package="drrobot_ros",
-        executable="pose_estimator",
-        namespace=given["namespace"],
-        parameters=[given["params_file"], own],
-        remappings=remappings,
-        arguments=["--ros-args", "--log-level", given["log_level"]],
-        output="screen",
+    given = launching.given(context, ARGUMENTS)
+    optional, subscribed = launching.optional_topics(
+        given, ("joint_states", "depth", "mask", "ignore_mask")
     )
-    return [estimator, *_views(given, own["use_sim_time"])]
+    parameters = {
+        "subscribe_joint_states": False,
+        **subscribed,
+        **launching.words(given, ("robot", "splats", "camera_link")),
+        **launching.camera_pose(given),
+    }
+    if given["estimate_camera"]:
+        parameters["tracker.estimate_camera"] = launching.is_true(given["estimate_camera"])
+    remappings = [*launching.camera_topics(given), *optional]
+    estimator = launching.node("pose_estimator", given, parameters, remappings)
+    return [estimator, *_views(given, launching.is_true(given["use_sim_time"]))]
 
 
 def _views(given: dict[str, str], use_sim_time: bool) -> list[Node]:
@@ -136,11 +113,3 @@ def _root_link(urdf: str) -> str:
     return next(
         n for n in (link.get("name", "") for link in robot.findall("link")) if n not in children
     )
-
-
-def _is_true(text: str) -> bool:
-    if text.lower() in ("true", "1", "yes", "on"):
-        return True
-    if text.lower() in ("false", "0", "no", "off"):
-        return False
-    raise ValueError(f"expected true or false, got {text!r}")

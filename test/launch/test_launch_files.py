@@ -22,8 +22,8 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 
 def test_there_are_launch_files():
-    names = ["calibrate", "demo", "pose_estimator", "robot_identifier"]
-    assert [f.name for f in FILES] == [f"{name}.launch.py" for name in names]
+    names = {f.name.removesuffix(".launch.py") for f in FILES}
+    assert names >= {"calibrate", "demo", "pose_estimator", "robot_identifier"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
@@ -38,8 +38,10 @@ def test_arguments_are_described_and_used(path):
     )
     names = [row.elts[0].value for row in table.elts]
     assert len(set(names)) == len(names)
-    used = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     text = path.read_text()
+    if "launching." in text:  # what all launch files do with their arguments
+        text += (ROOT / "drrobot_ros" / "ros" / "launching.py").read_text()
+    used = {node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)}
     for row in table.elts:
         name, _, description = row.elts
         assert len(description.value) > 5, name.value

@@ -26,7 +26,8 @@ from drrobot_ros.robot import RobotModel
 from drrobot_ros.robot.menagerie import MAIN_FILES
 from drrobot_ros.splats import GaussianRobot
 from drrobot_ros.training.config import TrainConfig, preset
-from drrobot_ros.training.dataset import DATASET_PRESETS, RobotDataset
+from drrobot_ros.training.dataset import RobotDataset
+from drrobot_ros.training.dataset_config import DATASET_PRESETS
 from drrobot_ros.training.evaluation import PAPER_PSNR, evaluate
 from drrobot_ros.training.losses import LossConfig
 from drrobot_ros.training.produce import produce

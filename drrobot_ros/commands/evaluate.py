@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     from drrobot_ros.splats import GaussianRobot
     from drrobot_ros.training.comparison import some, untrained_rows
     from drrobot_ros.training.config import preset
-    from drrobot_ros.training.dataset import dataset_preset
+    from drrobot_ros.training.dataset_config import dataset_preset
     from drrobot_ros.training.dataset_render import render_dataset
     from drrobot_ros.training.evaluation import evaluate
     from drrobot_ros.training.loading import self_model_of

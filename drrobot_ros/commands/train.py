@@ -11,7 +11,7 @@ from typing import Any
 from drrobot_ros.commands.flags import add_flags
 from drrobot_ros.commands.robots import RobotFlags, load_model
 from drrobot_ros.training.config import PRESETS, TrainConfig, preset
-from drrobot_ros.training.dataset import DATASET_PRESETS, DatasetConfig, dataset_preset
+from drrobot_ros.training.dataset_config import DATASET_PRESETS, DatasetConfig, dataset_preset
 from drrobot_ros.training.losses import LossConfig
 
 SUMMARY = "train a robot's self-model"

@@ -1,4 +1,4 @@
-"""The files of a dataset: an index, a plan of poses and cameras, and shards of views."""
+"""How the files of a dataset are written: each appears whole or not at all."""
 
 import dataclasses
 import json
@@ -8,19 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from drrobot_ros.errors import DrRobotError, InputError
-from drrobot_ros.splats.files import read_arrays
-from drrobot_ros.training.dataset import (
-    FORMAT,
-    INDEX,
-    VERSION,
-    DatasetConfig,
-    RobotDataset,
-    read_json,
-    shard_path,
-)
+from drrobot_ros.errors import DrRobotError
+from drrobot_ros.training.dataset import FORMAT, INDEX, VERSION
+from drrobot_ros.training.dataset_config import DatasetConfig
 
-PLAN = "plan.npz"
 _DEPTH_UNIT_M = 0.0005
 
 
@@ -99,34 +90,3 @@ def write_index(folder: Path, config: DatasetConfig, model: Any, seconds: float)
         "seconds": round(seconds, 2),
     }
     write_text(folder / INDEX, json.dumps(index, indent=1) + "\n")
-
-
-def load_index(folder: Path) -> RobotDataset:
-    """Open the dataset in a folder.
-
-    Raises:
-        InputError: there is none, it is not finished, or it is damaged.
-    """
-    if not (folder / INDEX).is_file():
-        state = "its rendering was not finished" if (folder / PLAN).is_file() else "nothing there"
-        raise InputError(f"no dataset in {str(folder)!r}: {state}")
-    index = read_json(folder / INDEX)
-    if index.get("format") != FORMAT or index.get("version") != VERSION:
-        raise InputError(f"{str(folder / INDEX)!r} is not a {FORMAT} of version {VERSION}")
-    plan = read_arrays(folder / PLAN, "plan of a dataset")
-    try:
-        dataset = RobotDataset(
-            folder=folder,
-            robot_name=str(index["robot_name"]),
-            link_names=tuple(index["link_names"]),
-            joint_names=tuple(index["joint_names"]),
-            config=DatasetConfig(**index["config"]),
-            seconds=float(index["seconds"]),
-            **{k: plan[k] for k in plan if k != "digest"},
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"the dataset in {str(folder)!r} is damaged: {error}") from error
-    for number in np.unique(dataset.shard_of):
-        if not shard_path(folder, int(number)).is_file():
-            raise InputError(f"the dataset in {str(folder)!r} lacks {shard_path(folder, number)}")
-    return dataset

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from drrobot_ros.errors import InputError, ModelError
 from drrobot_ros.geometry.camera import look_at
 from drrobot_ros.splats.sampling import SurfaceConfig, sample_cells
-from drrobot_ros.training.dataset import DatasetConfig
+from drrobot_ros.training.dataset_config import DatasetConfig
 
 Arrays = dict[str, np.ndarray]
 

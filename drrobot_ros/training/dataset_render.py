@@ -9,10 +9,9 @@ from tqdm import tqdm
 
 from drrobot_ros.errors import InputError
 from drrobot_ros.splats.files import SplatFileError, read_arrays
-from drrobot_ros.training.dataset import INDEX, DatasetConfig, RobotDataset, shard_path
+from drrobot_ros.training.dataset import INDEX, PLAN, RobotDataset, shard_path
+from drrobot_ros.training.dataset_config import DatasetConfig
 from drrobot_ros.training.dataset_files import (
-    PLAN,
-    load_index,
     pack_views,
     write_arrays,
     write_index,
@@ -49,7 +48,7 @@ def render_dataset(
     key = digest(model, config)
     plan = _plan(model, folder, config, key)
     if (folder / INDEX).is_file():
-        return load_index(folder)
+        return RobotDataset.load(folder)
     started, spent = time.process_time(), 0.0
     shards = np.unique(plan["shard_of"])
     with tqdm(
@@ -75,7 +74,7 @@ def render_dataset(
                 robot.close()
     spent += time.process_time() - started
     write_index(folder, config, model, spent)
-    return load_index(folder)
+    return RobotDataset.load(folder)
 
 
 def scene_of(config: DatasetConfig, shard: int) -> "SceneConfig":

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from drrobot_ros.splats import GaussianRobot
 from drrobot_ros.training import metrics
 from drrobot_ros.training.config import TrainConfig
-from drrobot_ros.training.dataset import DatasetConfig, RobotDataset
+from drrobot_ros.training.dataset import RobotDataset
+from drrobot_ros.training.dataset_config import DatasetConfig
 from drrobot_ros.training.dataset_files import DiskError
 from drrobot_ros.training.dataset_render import render_dataset
 from drrobot_ros.training.losses import LossConfig

@@ -1,6 +1,6 @@
 """Settings of a dataset that is rendered in a second."""
 
-from drrobot_ros.training.dataset import DatasetConfig
+from drrobot_ros.training.dataset_config import DatasetConfig
 
 SMALL = DatasetConfig(
     poses=6,

@@ -12,7 +12,8 @@ from small_views import SMALL
 from drrobot_ros.errors import BackendError, DrRobotError, InputError, ModelError
 from drrobot_ros.robot import RobotModel
 from drrobot_ros.training import dataset_files, dataset_render
-from drrobot_ros.training.dataset import DatasetConfig, RobotDataset, dataset_preset
+from drrobot_ros.training.dataset import RobotDataset
+from drrobot_ros.training.dataset_config import DatasetConfig, dataset_preset
 from drrobot_ros.training.dataset_plan import make_plan, random_poses
 from drrobot_ros.training.dataset_render import render_dataset
 

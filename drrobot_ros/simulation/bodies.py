@@ -44,16 +44,32 @@ def add_robot(spec: Any, model: RobotModel, prefix: str, config: SceneConfig) ->
         name = f"{prefix}/{model.link_names[link]}"
         body = spec.worldbody.add_body(name=name, mocap=True)
         own = [v for v in model.visuals if v.link == link]
-        plain: dict[tuple[float, ...], list[Visual]] = {}
-        for visual in own:
-            if visual.face_colors is None:
-                plain.setdefault(tuple(visual.color), []).append(visual)
-        for i, (rgba, visuals) in enumerate(plain.items()):
-            vertices, faces, _ = merge_vertices(*_joined(visuals), config.coarseness_m)
-            mesh = _add_mesh(spec, f"{name}/{i}", vertices, faces)
-            _add_geom(body, mesh, rgba, material)
-        for i, visual in enumerate(v for v in own if v.face_colors is not None):
-            _add_textured(spec, body, f"{name}/textured{i}", visual, config)
+        add_looks(spec, body, name, own, config, material)
+
+
+def add_looks(
+    spec: Any, body: Any, name: str, own: list[Visual], config: SceneConfig, material: str
+) -> None:
+    """Add a link's visuals to a body, in the body's frame; they touch nothing.
+
+    Args:
+        spec: MuJoCo's MjSpec.
+        body: of the spec.
+        name: what the meshes' names start with.
+        own: the visuals.
+        config: how finely they are drawn.
+        material: of those of one colour.
+    """
+    plain: dict[tuple[float, ...], list[Visual]] = {}
+    for visual in own:
+        if visual.face_colors is None:
+            plain.setdefault(tuple(visual.color), []).append(visual)
+    for i, (rgba, visuals) in enumerate(plain.items()):
+        vertices, faces, _ = merge_vertices(*_joined(visuals), config.coarseness_m)
+        mesh = _add_mesh(spec, f"{name}/{i}", vertices, faces)
+        _add_geom(body, mesh, rgba, material)
+    for i, visual in enumerate(v for v in own if v.face_colors is not None):
+        _add_textured(spec, body, f"{name}/textured{i}", visual, config)
 
 
 def _joined(visuals: list[Visual]) -> tuple[NDArray, NDArray]:
@@ -122,6 +138,7 @@ def _add_geom(body: Any, mesh: Any, rgba: tuple[float, ...], material: str) -> N
         meshname=mesh.name,
         material=material,
         rgba=rgba,
+        mass=0.0,
         contype=0,
         conaffinity=0,
     )

@@ -9,7 +9,7 @@ PACKAGE = "drrobot_ros"
 LEAVES = {"errors", "configuration", "media", "native"}  # usable by all, using only each other
 _BELOW_RENDERING = {"geometry", "robot", "splats"}
 _BELOW_METHODS = _BELOW_RENDERING | {"rendering"}
-_METHODS = {"estimation", "identification", "control", "scene", "training"}
+_METHODS = {"estimation", "identification", "control", "scene", "grasping", "training"}
 ALLOWED = {
     "geometry": set(),
     "robot": {"geometry"},
@@ -18,8 +18,9 @@ ALLOWED = {
     "estimation": _BELOW_METHODS,
     "recordings": _BELOW_METHODS | {"estimation"},
     "identification": {"geometry", "robot"},
-    "control": _BELOW_METHODS,
+    "control": _BELOW_METHODS | {"estimation"},  # pictures and videos are read by the tracker
     "scene": _BELOW_METHODS,
+    "grasping": _BELOW_METHODS | {"control", "scene", "simulation"},  # tried in physics
     "training": _BELOW_METHODS | {"simulation"},  # renders what it trains on
     "simulation": _BELOW_RENDERING,
     "ros": _BELOW_METHODS | _METHODS | {"recordings", "simulation", "demo"},

@@ -51,15 +51,31 @@ def move_to(
 
 
 def stop(
-    limits: MotionLimits, position: Vector, velocity: Vector, acceleration: Vector, rate_hz: float
+    limits: MotionLimits,
+    position: Vector,
+    velocity: Vector,
+    acceleration: Vector,
+    rate_hz: float,
+    *,
+    together: bool = False,
 ) -> Trajectory:
-    """Return the quickest motion to rest, wherever that is, from a state in motion [nq] each."""
+    """Return the quickest motion to rest, wherever that is, from a state in motion [nq] each.
+
+    Args:
+        limits: to keep.
+        position: now.
+        velocity: now.
+        acceleration: now.
+        rate_hz: samples per second.
+        together: joints that move along a straight line stay on it.
+    """
     import ruckig
 
     inp = _input(limits, position, velocity, acceleration)
     inp.control_interface = ruckig.ControlInterface.Velocity
     inp.target_velocity = inp.target_acceleration = [0.0] * len(position)
-    inp.synchronization = ruckig.Synchronization.No
+    every = ruckig.Synchronization
+    inp.synchronization = every.Phase if together else every.No
     return _solved(inp, rate_hz)
 
 

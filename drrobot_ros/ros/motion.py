@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrobot_ros.ros.joints import JointNames
-from drrobot_ros.ros.trajectories import Trajectory
+from drrobot_ros.ros.trajectories import State, Trajectory
 
 Vector = NDArray[np.float64]
 
 RAMP_S = 2.0
+_STEP_S = 1e-3
 
 
 class Sway:
@@ -60,11 +61,19 @@ class Arm:
 
     def at(self, time_s: float) -> Vector:
         """Return positions [nq] at a time on the node's clock, s."""
+        return self.state(time_s).q
+
+    def state(self, time_s: float) -> State:
+        """Return position, velocity and acceleration at a time on the node's clock, s."""
         with self._lock:
             following = self._trajectory
         if following is not None:
             trajectory, begin_s = following
-            return trajectory.at(time_s - begin_s)
+            return trajectory.state(time_s - begin_s)
+        q, before, after = (self._swaying(time_s + h) for h in (0.0, -_STEP_S, _STEP_S))
+        return State(q, (after - before) / (2 * _STEP_S), (after - 2 * q + before) / _STEP_S**2)
+
+    def _swaying(self, time_s: float) -> Vector:
         return self._sway.at(max(time_s - self._start_s, 0.0), self.amplitude, self.period_s)
 
     def follow(self, trajectory: Trajectory, begin_s: float) -> None:
@@ -75,4 +84,4 @@ class Arm:
     def stop(self, time_s: float) -> None:
         """Hold the position of a time."""
         q = self.at(time_s)[None]
-        self.follow(Trajectory(np.zeros(1), q, np.zeros_like(q)), time_s)
+        self.follow(Trajectory(np.zeros(1), q, np.zeros_like(q), np.zeros_like(q)), time_s)

@@ -60,7 +60,11 @@ class TrajectoryInterface:
     def _start(self, message: JointTrajectory) -> tuple[Trajectory, float]:
         now = self._now_s()
         begin_s = stamp_to_s(message.header.stamp) or now
-        trajectory = read_trajectory(message, self._names, self._arm.at(now), self._limits)
+        # One that begins later is joined smoothly from the motion that goes on until then.
+        wait_s = max(begin_s - now, 0.0)
+        state = self._arm.state(now)
+        trajectory = read_trajectory(message, self._names, state, self._limits, wait_s)
+        begin_s = min(begin_s, now)
         if begin_s + trajectory.duration_s < now:
             raise InputError(
                 f"the trajectory ended {now - begin_s - trajectory.duration_s:.3f} s ago"

@@ -1,8 +1,10 @@
 """What a simulated scene looks like and how good its sensors are."""
 
 import dataclasses
+import math
 
 from drrobot_ros.configuration import setting, validate
+from drrobot_ros.errors import InputError
 
 BACKGROUNDS = ("plain", "room", "clutter")
 SUPPORTS = ("table", "floor")
@@ -70,7 +72,14 @@ class EncoderConfig:
     noise: float = setting(
         0.0, "standard deviation of each reading's error", unit="rad or m", minimum=0.0
     )
+    offsets: tuple[float, ...] = setting(
+        (),
+        "constant error of each joint, one number per position [rad or m], by which a controller "
+        "goes too: told to be somewhere, the arm is there by its encoders; empty: none",
+    )
     seed: int = setting(0, "of the errors", minimum=0)
 
     def __post_init__(self) -> None:
         validate(self)
+        if not all(math.isfinite(x) for x in self.offsets):
+            raise InputError(f"offsets must be finite numbers, got {list(self.offsets)}")

@@ -11,7 +11,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from drrobot_ros.errors import InputError
 from drrobot_ros.ros.joints import JointNames
 from drrobot_ros.ros.motion import Arm, Sway
-from drrobot_ros.ros.trajectories import UnknownJointError, read_trajectory
+from drrobot_ros.ros.trajectories import State, UnknownJointError, read_trajectory
 
 NAMES = JointNames({"a": 0, "b": 1, "c": 2}, {"a": 0, "b": 1, "c": 2}, 3)
 LIMITS = (np.array([-1.0, -2.0, -np.inf]), np.array([1.0, 2.0, np.inf]))
@@ -19,22 +19,22 @@ NOW = np.array([0.1, 0.2, 0.3])
 
 
 def message(names, *points) -> JointTrajectory:
-    """Return a trajectory of points (time, positions[, velocities])."""
+    """Return a trajectory of points (time, positions[, velocities[, accelerations]])."""
     out = JointTrajectory(joint_names=list(names))
-    for time_s, positions, *velocities in points:
+    for time_s, positions, *rates in points:
         nanosec = round(time_s % 1 * 1e9)
         point = JointTrajectoryPoint(
             positions=[float(p) for p in positions],
             time_from_start=Duration(sec=int(time_s), nanosec=nanosec),
         )
-        if velocities:
-            point.velocities = [float(v) for v in velocities[0]]
+        for field, values in zip(("velocities", "accelerations"), rates, strict=False):
+            setattr(point, field, [float(v) for v in values])
         out.points.append(point)
     return out
 
 
 def read(*arguments):
-    return read_trajectory(message(*arguments), NAMES, NOW, LIMITS)
+    return read_trajectory(message(*arguments), NAMES, State.at_rest(NOW), LIMITS)
 
 
 def test_starts_where_the_arm_is_and_leaves_the_other_joints():
@@ -56,6 +56,21 @@ def test_cubic_between_velocities():
     # Without velocities straight on.
     straight = read(["a"], (1.0, [0.5]), (2.0, [0.0]))
     assert straight.at(1.5)[0] == pytest.approx(0.25)
+
+
+def test_quintic_between_accelerations_joins_a_motion_under_way():
+    first = read(["a"], (1.0, [0.5], [0.4], [0.3]), (2.0, [0.8], [0.0], [0.0]))
+    now = first.state(0.7)
+    assert now.velocity[0] == pytest.approx(
+        (first.at(0.7 + 1e-5) - first.at(0.7))[0] * 1e5, abs=1e-4
+    )
+    later = first.state(0.9)
+    again = message(["a"], (0.0, later.q[:1], later.velocity[:1], later.acceleration[:1]))
+    joined = read_trajectory(again, NAMES, now, LIMITS, wait_s=0.2)
+    ways = [
+        [t.at(x)[0] for x in np.linspace(x0, x0 + 0.2, 9)] for t, x0 in ((joined, 0), (first, 0.7))
+    ]
+    np.testing.assert_allclose(*ways, atol=1e-9)  # until it begins, the old motion goes on
 
 
 def test_first_point_may_be_now():
@@ -104,10 +119,13 @@ def test_arm_follows_and_holds():
     arm.amplitude, arm.period_s = 0.3, 5.0
     before = arm.at(13.0)
     assert np.abs(before - NOW).max() > 0.05
-    arm.follow(read_trajectory(message(["a"], (1.0, [0.9])), NAMES, before, LIMITS), 13.0)
+    arm.follow(
+        read_trajectory(message(["a"], (1.0, [0.9])), NAMES, State.at_rest(before), LIMITS), 13.0
+    )
     np.testing.assert_allclose(arm.at(13.0), before)
     assert arm.at(20.0)[0] == pytest.approx(0.9)
     np.testing.assert_allclose(arm.at(20.0)[1:], before[1:])
-    arm.follow(read_trajectory(message(["a"], (2.0, [-0.9])), NAMES, arm.at(20.0), LIMITS), 20.0)
+    now = State.at_rest(arm.at(20.0))
+    arm.follow(read_trajectory(message(["a"], (2.0, [-0.9])), NAMES, now, LIMITS), 20.0)
     arm.stop(21.0)
     np.testing.assert_allclose(arm.at(25.0)[0], 0.0, atol=1e-9)

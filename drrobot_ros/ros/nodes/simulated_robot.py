@@ -55,8 +55,9 @@ class SimulatedRobotNode(Node):
         self._names = JointNames.of(model, settings.joint_prefix)
         limits = (model.lower, model.upper)
         start = self._start_of(model, settings)
+        self._offsets = self._offsets_of(model)
         start_s = self.get_clock().now().nanoseconds * 1e-9
-        self._arm = Arm(Sway(start, self._names, limits), start_s)
+        self._arm = Arm(Sway(start + self._offsets, self._names, limits), start_s)
         self._use(settings)
         self._rng = np.random.default_rng(self._encoders.seed)
         self._bias = self._rng.normal(0.0, 1.0, model.nq) * self._encoders.bias
@@ -83,6 +84,16 @@ class SimulatedRobotNode(Node):
             )
         return np.clip(given, model.lower, model.upper)
 
+    def _offsets_of(self, model: Any) -> Any:
+        """Return by how much the encoders, and so the arm's controller, are wrong [nq]."""
+        given = np.array(self._encoders.offsets)
+        if len(given) not in (0, model.nq):
+            raise InputError(
+                f"encoders.offsets has {len(given)} numbers, {model.name!r} has {model.nq}: "
+                f"{', '.join(model.joint_names)}"
+            )
+        return given if len(given) else np.zeros(model.nq)
+
     def _use(self, settings: SimulatedRobotSettings) -> None:
         sway = settings.motion == "sway"
         self._arm.amplitude = settings.motion_amplitude if sway else 0.0
@@ -102,7 +113,7 @@ class SimulatedRobotNode(Node):
         self._camera = SimulatedCamera(
             self,
             lambda: SimulatedRobot(model, camera, T, scene),
-            self._arm.at,
+            lambda time_s: self._arm.at(time_s) - self._offsets,
             names=self._names,
             frames=(model.base_link, settings.optical_frame),
             rate_hz=settings.rate_hz,

@@ -1,0 +1,257 @@
+"""Closing the loop by sight: an arm brought to joint positions as a camera sees them.
+
+The encoders of the arm are off by a constant, or slowly changing, error. What is seen and what the
+encoders say at the same moment tells it, joint by joint (a Kalman filter with one state each); the
+arm is told to go where it is wanted plus that error, by jerk-limited motions that branch off one
+another (Ruckig), each of which passes the safety gate.
+"""
+
+import dataclasses
+import enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drrobot_ros.configuration import setting, validate
+from drrobot_ros.control.execution import CommandedMotion
+from drrobot_ros.control.safety import UnsafeMotionError
+from drrobot_ros.control.trajectory import Trajectory, Vector
+from drrobot_ros.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class ServoConfig:
+    """How an arm is brought to where the camera is to see it."""
+
+    tolerance: float = setting(
+        0.005, "reached when every joint is seen this near", unit="rad or m", minimum=1e-4
+    )
+    settle_frames: int = setting(
+        5, "seen in so many images in a row, the arm at rest", minimum=1, maximum=1000
+    )
+    deadband: float = setting(
+        0.002, "smaller corrections are not worth a motion", unit="rad or m", minimum=0.0
+    )
+    period_s: float = setting(
+        0.1, "least time between two corrections", unit="s", minimum=0.01, maximum=10.0
+    )
+    stale_s: float = setting(
+        0.5, "the arm is stopped when it was not seen for so long", unit="s", minimum=0.02
+    )
+    seen_sigma: float = setting(
+        0.004, "error of one image's estimate", unit="rad or m", minimum=1e-5
+    )
+    timing_s: float = setting(
+        0.02, "how well stamps of images and encoders agree", unit="s", minimum=0.0, maximum=1.0
+    )
+    offset_sigma: float = setting(
+        0.15, "how wrong encoders are believed to be", unit="rad or m", minimum=1e-4
+    )
+    offset_drift: float = setting(
+        0.002, "how much that changes in a second", unit="rad or m", minimum=0.0
+    )
+    max_offset: float = setting(
+        0.35, "a larger error of an encoder is not believed", unit="rad or m", minimum=1e-3
+    )
+    first_frames: int = setting(
+        3, "images that are looked at before the arm moves", minimum=1, maximum=1000
+    )
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+class OffsetObserver:
+    """Encoder minus true position of every joint, from what is seen.
+
+    Args:
+        n: joints.
+        config: settings.
+
+    Attributes:
+        offsets: [n].
+        sigma: standard deviations [n].
+        frames: images that told something.
+    """
+
+    def __init__(self, n: int, config: ServoConfig) -> None:
+        self._config = config
+        self.offsets = np.zeros(n)
+        self.sigma = np.full(n, config.offset_sigma)
+        self.frames = 0
+        self._stamp_s: float | None = None
+
+    def see(
+        self, stamp_s: float, seen: Vector, sigma: Vector, encoders: Vector, velocity: Vector
+    ) -> None:
+        """Take what an image and the encoders say of one moment.
+
+        Args:
+            stamp_s: of the image.
+            seen: positions by the image [n].
+            sigma: their standard deviations [n], NaN where the image says nothing.
+            encoders: positions by the encoders at that moment [n], NaN where not known.
+            velocity: about how fast the joints move [n].
+        """
+        config = self._config
+        passed = 0.0 if self._stamp_s is None else max(stamp_s - self._stamp_s, 0.0)
+        self._stamp_s = stamp_s
+        variance = self.sigma**2 + config.offset_drift**2 * passed
+        noise = np.maximum(sigma, config.seen_sigma) ** 2 + (config.timing_s * velocity) ** 2
+        difference = encoders - seen
+        known = np.isfinite(difference) & np.isfinite(noise)
+        gain = np.where(known, variance / (variance + np.where(known, noise, 1.0)), 0.0)
+        self.offsets = self.offsets + gain * np.where(known, difference - self.offsets, 0.0)
+        self.sigma = np.sqrt((1 - gain) * variance)
+        self.frames += bool(known.any())
+
+
+class ServoState(enum.Enum):
+    """What a servo is doing."""
+
+    LOOKING = "looking"
+    MOVING = "moving"
+    REACHED = "reached"
+    UNSAFE = "unsafe"
+    BLIND = "blind"
+    IMPLAUSIBLE = "implausible"
+
+
+class VisualServo:
+    """Brings an arm to positions as seen; used from one thread, without a clock of its own.
+
+    Args:
+        motion: what the arm is told, which this replaces as it learns.
+        goal: positions wanted [nq], true ones.
+        config: settings.
+        begin_s: now.
+
+    Attributes:
+        observer: of the encoders' errors.
+        error: goal minus seen, of the last image [nq].
+        state: what it is doing.
+        reason: for people, where the state wants one.
+        corrections: motions sent.
+
+    Raises:
+        InputError: the goal is of wrong size, not finite or out of range.
+    """
+
+    def __init__(
+        self, motion: CommandedMotion, goal: Vector, config: ServoConfig, begin_s: float
+    ) -> None:
+        motion.limits.check_position(goal, "goal")
+        self._motion, self.goal, self._config = motion, np.asarray(goal, np.float64), config
+        self.observer = OffsetObserver(len(self.goal), config)
+        self.error = np.full(len(self.goal), np.nan)
+        self.state, self.reason = ServoState.LOOKING, ""
+        self.corrections = 0
+        self._seen_s, self._sent_s = begin_s, -np.inf
+        self._aim: Vector | None = None
+        self._near = 0
+        self._halting = False
+
+    @property
+    def residual(self) -> float:
+        """How far the joint that is farthest off was from its goal, as last seen."""
+        known = np.abs(self.error[np.isfinite(self.error)])
+        return float(known.max()) if len(known) else float("nan")
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing left to do but to stop the arm where it moves."""
+        return self.state not in (ServoState.LOOKING, ServoState.MOVING)
+
+    def see(
+        self,
+        stamp_s: float,
+        seen: Vector,
+        sigma: Vector,
+        encoders: Vector,
+        observed: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Take a believed estimate.
+
+        Args:
+            stamp_s: of the image, on the servo's clock.
+            seen: [nq].
+            sigma: [nq], NaN where the image says nothing.
+            encoders: [nq] at the stamp, NaN where not known.
+            observed: which joints have to be near [nq]; None: all.
+        """
+        if self.ended or not np.isfinite(seen).all():
+            return
+        self._seen_s = max(self._seen_s, stamp_s)
+        _, velocity, _ = self._motion.at(stamp_s)
+        self.observer.see(stamp_s, seen, sigma, encoders, velocity)
+        # Where the image says nothing, the encoders do as far as their error is known.
+        best = np.where(np.isfinite(sigma), seen, encoders - self.observer.offsets)
+        self.error = self.goal - best
+        if observed is not None:
+            self.error = np.where(observed, self.error, 0.0)
+        rested = self._motion.is_at_rest(stamp_s)
+        near = rested and self.residual <= self._config.tolerance
+        self._near = self._near + 1 if near else 0
+        offset = np.abs(self.observer.offsets)
+        if offset.max() > self._config.max_offset:
+            k = int(offset.argmax())
+            self._end(
+                ServoState.IMPLAUSIBLE,
+                f"joint {self._motion.limits.joint_names[k]!r} seems to be "
+                f"{self.observer.offsets[k]:+.3f} off, more than max_offset "
+                f"{self._config.max_offset:g}: its encoder, or what the camera sees, is wrong",
+            )
+        elif self._near >= self._config.settle_frames:
+            self._end(ServoState.REACHED, "")
+
+    def step(self, now_s: float, begin_s: float) -> Trajectory | None:
+        """Return the motion to be sent now, already taken over; None: the last one holds.
+
+        Args:
+            now_s: on the servo's clock.
+            begin_s: when a new motion branches off: late enough to have reached the arm.
+        """
+        if self.ended:
+            return self.halt(begin_s)
+        if now_s - self._seen_s > self._config.stale_s:
+            self._end(ServoState.BLIND, f"the arm was not seen for {now_s - self._seen_s:.2f} s")
+            return self.halt(begin_s)
+        if self.observer.frames < self._config.first_frames:
+            return None
+        if now_s - self._sent_s < self._config.period_s:
+            return None
+        aim = self.goal + self.observer.offsets
+        if self._aim is not None and np.abs(aim - self._aim).max() < self._config.deadband:
+            return None
+        self._sent_s = now_s
+        return self._go(aim, now_s, begin_s)
+
+    def halt(self, begin_s: float) -> Trajectory | None:
+        """Return the deceleration to be sent, already taken over; None where the arm rests."""
+        if self._halting or self._motion.is_at_rest(begin_s):
+            return None
+        self._halting = True
+        stop = self._motion.stop(begin_s)
+        self._motion.take(stop, begin_s)
+        return stop
+
+    def _go(self, aim: Vector, now_s: float, begin_s: float) -> Trajectory | None:
+        self._motion.offsets = self.observer.offsets
+        try:
+            motion = self._motion.to(self.goal, begin_s)
+        except UnsafeMotionError as error:
+            # The motion under way was found safe and ends at rest; more images may show a way.
+            if self._motion.is_at_rest(now_s):
+                self._end(ServoState.UNSAFE, str(error))
+            return None
+        except InputError as error:
+            self._end(ServoState.UNSAFE, str(error))
+            return self.halt(begin_s)
+        self._motion.take(motion, begin_s)
+        self._aim = aim
+        self.state = ServoState.MOVING
+        self.corrections += 1
+        return motion
+
+    def _end(self, state: ServoState, reason: str) -> None:
+        self.state, self.reason = state, reason

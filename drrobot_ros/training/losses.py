@@ -16,7 +16,7 @@ _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2
 
 @dataclasses.dataclass(frozen=True)
 class LossConfig:
-    """Weights of the terms; each is a mean over the pixels around the robot."""
+    """Weights of the terms; each is a mean over the pixels around the robot, or over Gaussians."""
 
     l1: float = setting(1.0, "absolute differences of colour", minimum=0.0)
     l2: float = setting(0.0, "squared differences of colour", minimum=0.0)
@@ -25,6 +25,9 @@ class LossConfig:
     )
     mask: float = setting(0.3, "absolute differences of the silhouette", minimum=0.0)
     depth: float = setting(0.0, "absolute differences of depth, of the distance", minimum=0.0)
+    deformation: float = setting(
+        0.001, "what poses change, squared, over what they may change", minimum=0.0
+    )
 
     def __post_init__(self) -> None:
         validate(self)

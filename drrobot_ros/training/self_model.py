@@ -16,6 +16,7 @@ from drrobot_ros.geometry import se3, so3
 from drrobot_ros.rendering import rasterize
 from drrobot_ros.splats import GaussianRobot, harmonics, lighting
 from drrobot_ros.splats.appearance import seen_colors
+from drrobot_ros.splats.deformation import Change
 
 #: The tensors of the Gaussians, each [N, ...].
 PARAMETERS = ("means", "quats", "log_scales", "logit_opacities", "colors", "sh", "normals")
@@ -36,6 +37,7 @@ class Posed:
         colors: [N, 3] albedo.
         sh: [N, 8, 3] of the view direction in the axes before `turn`.
         turn: [N, 3, 3] rotations from those axes to the base frame.
+        change: what the deformation added; None: nothing.
     """
 
     means: Tensor
@@ -46,6 +48,7 @@ class Posed:
     colors: Tensor
     sh: Tensor | None
     turn: Tensor
+    change: Change | None = None
 
 
 class SelfModel(nn.Module):
@@ -134,6 +137,7 @@ class SelfModel(nn.Module):
         means, log_scales = self.means, self.log_scales
         logit, colors, quats = self.logit_opacities, self.colors, self.quats
         sh = self.sh if self.use_sh else None
+        change = None
         if self.deformation is not None and deforms:
             if q is None:
                 raise InputError("q is needed: this model deforms with the joint positions")
@@ -141,7 +145,7 @@ class SelfModel(nn.Module):
             quats = so3.quat_multiply(so3.quat_exp(change.rotvec), quats)
             log_scales = log_scales + change.log_scale
             logit, colors = logit + change.opacity, colors + change.color
-            if sh is not None and change.sh is not None:
+            if sh is not None:
                 sh = sh + change.sh
         normals = nn.functional.normalize(self.normals, dim=-1)
         if self.skinning is None:
@@ -166,6 +170,7 @@ class SelfModel(nn.Module):
             colors,
             sh,
             turn,
+            change,
         )
 
     def render(

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from drrobot_ros.errors import InputError
 from drrobot_ros.splats import GaussianRobot, lighting
+from drrobot_ros.splats.deformation import penalty
 from drrobot_ros.training import metrics
 from drrobot_ros.training.checkpoint import load_checkpoint, save_checkpoint
 from drrobot_ros.training.config import TrainConfig
@@ -22,7 +23,7 @@ from drrobot_ros.training.density import Density
 from drrobot_ros.training.losses import LossConfig, image_loss
 from drrobot_ros.training.networks import add_networks
 from drrobot_ros.training.optimizer import Optimizer
-from drrobot_ros.training.self_model import SelfModel
+from drrobot_ros.training.self_model import Posed, SelfModel
 from drrobot_ros.training.views import Order, TrainingView, load_views
 
 CHECKPOINT = "checkpoint.npz"
@@ -196,9 +197,12 @@ class _Run:
             view = view.halved()
         # The deformation starts when the rest explains what it can.
         deforms = step >= config.deformation_from * config.steps
-        rgb, alpha, depth = self._render(view, self.loss.depth > 0, deforms)
+        posed = self.model.pose(view.T_base_link, view.q, deforms)
+        rgb, alpha, depth = self._render(posed, view, self.loss.depth > 0)
         target = view.rgb.float() / 255
         value = image_loss(self.loss, rgb, alpha, depth, target, view.mask.float(), view.depth_m)
+        if posed.change is not None and self.loss.deformation:
+            value = value + self.loss.deformation * penalty(posed.change)
         (value * view.share).backward()
         if step < self.density.last:
             self.density.gather(self.model, view.distance_m)
@@ -207,11 +211,9 @@ class _Run:
             self.density.change(self.optimizer)
         return float(value.detach())
 
-    def _render(self, view: TrainingView, depth: bool, deforms: bool) -> Any:
-        model = self.model
-        posed = model.pose(view.T_base_link, view.q, deforms)
+    def _render(self, posed: Posed, view: TrainingView, depth: bool) -> Any:
         lights = self.optimizer.extra.get("scene_lights")
-        return model.render(
+        return self.model.render(
             posed,
             view.T_base_camera,
             view.camera,
@@ -228,7 +230,8 @@ class _Run:
             return {"psnr": float("nan"), "iou": float("nan")}
         psnr, iou = [], []
         for view in self.unseen:
-            rgb, alpha, _ = self._render(view, False, True)
+            posed = self.model.pose(view.T_base_link, view.q)
+            rgb, alpha, _ = self._render(posed, view, False)
             error = (rgb.clamp(0, 1) - view.rgb.float() / 255).square().mean() * view.share
             psnr.append(-10 * float(torch.log10(error.clamp(min=1e-10))))
             iou.append(metrics.iou(alpha, view.mask))

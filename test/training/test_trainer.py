@@ -10,6 +10,7 @@ import torch
 from drrobot_ros.errors import DrRobotError, InputError
 from drrobot_ros.rendering import render_robot
 from drrobot_ros.splats import GaussianRobot
+from drrobot_ros.splats.deformation import penalty
 from drrobot_ros.training import dataset_files
 from drrobot_ros.training.config import PRESETS, TrainConfig, preset
 from drrobot_ros.training.loading import self_model_of
@@ -127,6 +128,21 @@ def test_parts_can_be_switched_off(arm, dataset):
     assert plain.light is None and plain.sh is None
     every = LossConfig(ssim=0.2, depth=0.1)
     assert train(arm, dataset, short, every, progress=False).gaussians.sh is not None
+
+
+def test_the_penalty_holds_the_deformation_near_nothing(arm, dataset):
+    settings = dataclasses.replace(
+        TINY, deformation=True, deformation_from=0.0, rate_networks=0.01, steps=30
+    )
+    sizes = []
+    for weight in (0.0, 10.0):
+        loss = LossConfig(deformation=weight)
+        model = train(arm, dataset, settings, loss, progress=False).self_model
+        q = dataset.view(0).q
+        T = arm.forward_kinematics(torch.as_tensor(q)).float()
+        posed = model.pose(T, torch.as_tensor(q).float())
+        sizes.append(float(penalty(posed.change).detach()))
+    assert sizes[1] < 0.3 * sizes[0]
 
 
 def test_device_and_preset_are_checked(arm, dataset):

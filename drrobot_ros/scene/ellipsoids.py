@@ -55,7 +55,7 @@ def fit_ellipsoids(evidence: Evidence, axis_m: float, spread: float, steps: int 
     prior = torch.log(torch.tensor(axis_m, dtype=torch.float64))
     tolerance = torch.sqrt(evidence.noise_m**2 + 0.002**2)[:, None]
     eye = evidence.T_plane_camera[:3, 3]
-    directions = _directions()
+    unit = directions()
     size = (evidence.bounds_px[:, 2:] - evidence.bounds_px[:, :2]).repeat(1, 2)
     loose_px = _OUTSIDE_PX + 0.03 * size.mean(1, keepdim=True)
 
@@ -72,7 +72,7 @@ def fit_ellipsoids(evidence: Evidence, axis_m: float, spread: float, steps: int 
         bounds = outline_bounds(center, axes, R, evidence)
         sigma = _BOUND_PX + 0.02 * size
         edge = evidence.bounds_known * (bounds - evidence.bounds_px) / sigma
-        surface = center[:, None] + (directions * axes[:, None]) @ R.transpose(1, 2)
+        surface = center[:, None] + (unit * axes[:, None]) @ R.transpose(1, 2)
         outside = outside_px(surface, evidence) / loose_px
         axis_prior = (x[:, 3:6] - prior) / spread
         tilt = x[:, 6:8] / _TILT
@@ -105,7 +105,7 @@ def turned(w: Tensor) -> Tensor:
     return (torch.stack(rows, dim=1) / n[:, None]).reshape(-1, 3, 3)
 
 
-def _directions(count: int = 48) -> Tensor:
+def directions(count: int = 48) -> Tensor:
     """Return unit vectors [count, 3] spread evenly: a Fibonacci lattice."""
     i = torch.arange(count, dtype=torch.float64) + 0.5
     z, angle = 1 - 2 * i / count, i * (math.pi * (1 + 5**0.5))

@@ -11,6 +11,8 @@ from drrobot_ros.robot import RobotModel
 
 Vector = NDArray[np.float64]
 
+_MARGIN_SHARE = 0.05  # of a joint's range that the margin takes at most
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MotionLimits:
@@ -37,19 +39,16 @@ class MotionLimits:
         """Return the stricter of a robot's own limits and the settings'.
 
         Raises:
-            InputError: the robot has ball or floating joints, or a joint whose range is narrower
-                than the margins.
+            InputError: the robot has ball or floating joints.
         """
         config = config or SafetyConfig()
         if model.nq != len(model.joint_names) or model.nv != model.nq:
             raise InputError(f"{model.name!r} has ball or floating joints; no motion is planned")
-        lower = np.asarray(model.lower, float) + config.position_margin
-        upper = np.asarray(model.upper, float) - config.position_margin
-        for name, low, high in zip(model.joint_names, lower, upper, strict=True):
-            if low > high:
-                raise InputError(
-                    f"position_margin {config.position_margin} leaves joint {name!r} no range"
-                )
+        # Of a joint of little range, as a gripper's finger, the margin takes a share.
+        span = np.asarray(model.upper, float) - np.asarray(model.lower, float)
+        margin = np.minimum(config.position_margin, _MARGIN_SHARE * np.maximum(span, 0.0))
+        lower = np.asarray(model.lower, float) + margin
+        upper = np.asarray(model.upper, float) - margin
         n = model.nq
         own = np.asarray(model.velocity_limit, float) * config.velocity_scale
         return cls(

@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,14 @@ class StopReason(enum.Enum):
     ITERATIONS = "iterations"
     BUDGET = "budget"
     CANCELED = "canceled"
+
+
+class StoppedError(Exception):
+    """Ends a method from within: time is up, or a watcher said so."""
+
+    def __init__(self, reason: StopReason) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +75,8 @@ class Progress:
         cost: of the best so far.
         terms: the best's weighted terms.
         q: the best [T,nq].
+        stage: what is being done, in a few words.
+        picture: renders the best as it looks now, uint8 [H,W,3]; it takes some milliseconds.
     """
 
     step: int
@@ -74,6 +84,8 @@ class Progress:
     cost: float
     terms: dict[str, float]
     q: Matrix
+    stage: str = "descending"
+    picture: Callable[[], NDArray[np.uint8]] | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -88,6 +100,8 @@ class OptimizationResult:
         steps: taken.
         stop_reason: why it stopped.
         time_s: spent.
+        start_terms: the given start's weighted terms.
+        curve: the best cost so far after each step that lowered it: (step, cost).
     """
 
     q: Matrix
@@ -97,6 +111,8 @@ class OptimizationResult:
     steps: int
     stop_reason: StopReason
     time_s: float
+    start_terms: dict[str, float] = dataclasses.field(default_factory=dict)
+    curve: tuple[tuple[int, float], ...] = ()
 
 
 #: Told of progress; returns False to stop.
@@ -113,6 +129,7 @@ def optimize(
     config: OptimizerConfig | None = None,
     free: NDArray[np.bool_] | None = None,
     watcher: Watcher | None = None,
+    more_starts: Sequence[Matrix] = (),
 ) -> OptimizationResult:
     """Return the joint positions of least cost that a few starts lead to, by Adam within limits.
 
@@ -129,7 +146,8 @@ def optimize(
         views: from where objectives look.
         config: settings.
         free: which joints may move [nq]; None: all.
-        watcher: told of progress every few steps.
+        watcher: told of progress after every step of every start.
+        more_starts: further starts of the same size, e.g. what another method found.
 
     Raises:
         InputError: a start of wrong size or out of the limits, or no joint is free.
@@ -149,12 +167,28 @@ def optimize(
         total, terms = objective.evaluate(Candidate(model, gaussians, q, views))
         return total.sum(), {name: float(x.sum()) for name, x in terms.items()}
 
-    runs = [
-        _Run(q, moving, limits, config.learning_rate)
-        for q in _starts(first, moving, limits, config)
-    ]
-    start_cost = float("nan")
+    def picture() -> NDArray[np.uint8]:
+        assert best is not None
+        with torch.no_grad():
+            seen = Candidate(model, gaussians, torch.from_numpy(best.q[-1:]), views).render(0, 0)
+        return (255 * seen.rgb.clamp(0, 1) + 0.5).numpy().astype(np.uint8)
+
+    def told(fraction: float) -> bool:
+        """Tell of progress; return whether to go on."""
+        assert best is not None
+        if watcher is None:
+            return True
+        shown = picture if views else None
+        return watcher(
+            dataclasses.replace(best, step=steps, fraction=min(fraction, 1.0), picture=shown)
+        )
+
+    given = _starts(first, moving, limits, config)
+    given += [np.clip(np.atleast_2d(q), limits.lower, limits.upper) for q in more_starts]
+    runs = [_Run(q, moving, limits, config.learning_rate) for q in given]
+    start_cost, start_terms = float("nan"), {}
     best: Progress | None = None
+    curve: list[tuple[int, float]] = []
     steps, reason = 0, StopReason.ITERATIONS
     quarter = max(1, config.iterations // 4)
     total = sum(_plan(config, len(runs)))
@@ -166,19 +200,19 @@ def optimize(
             cost, terms = run.step(evaluate, k / config.iterations)
             steps += 1
             if np.isnan(start_cost):
-                start_cost = cost
+                start_cost, start_terms = cost, terms
             if best is None or cost < best.cost:
                 best = Progress(steps, 0.0, cost, terms, run.best_q)
-        spent = time.perf_counter() - began
-        share = max(steps / total, spent / config.budget_s if config.budget_s else 0.0)
-        assert best is not None
-        if watcher is not None and (k % 5 == 0 or k == config.iterations - 1):
-            now = dataclasses.replace(best, step=steps, fraction=min(share, 1.0))
-            if not watcher(now):
+                curve.append((steps, cost))
+            spent = time.perf_counter() - began
+            share = max(steps / total, spent / config.budget_s if config.budget_s else 0.0)
+            if not told(share):
                 reason = StopReason.CANCELED
+            elif config.budget_s and spent > config.budget_s:
+                reason = StopReason.BUDGET
+            if reason is not StopReason.ITERATIONS:
                 break
-        if config.budget_s and spent > config.budget_s:
-            reason = StopReason.BUDGET
+        if reason is not StopReason.ITERATIONS:
             break
         if all(run.still(config.tolerance) for run in runs):
             reason = StopReason.CONVERGED
@@ -192,6 +226,8 @@ def optimize(
         steps,
         reason,
         time.perf_counter() - began,
+        start_terms,
+        tuple(curve),
     )
 
 

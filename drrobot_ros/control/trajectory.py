@@ -102,3 +102,18 @@ def _quintic(h: Matrix, q: tuple, v: tuple, a: tuple) -> list[Matrix]:
         (-15 * d + 7 * h * dv - h * h * da) / h**4,
         (6 * d - 3 * h * dv + 0.5 * h * h * da) / h**5,
     ]
+
+
+def joined(first: Trajectory, second: Trajectory) -> Trajectory:
+    """Return one motion after another; the second begins at rest where the first ends at rest.
+
+    Raises:
+        InputError: it begins elsewhere.
+    """
+    gap = float(np.abs(first.q[-1] - second.q[0]).max())
+    if gap > 1e-6:
+        raise InputError(f"the second motion begins {gap:.4f} from where the first one ends")
+    return Trajectory(
+        np.concatenate([first.times_s, first.duration_s + second.times_s[1:]]),
+        *(np.concatenate([getattr(first, k), getattr(second, k)[1:]]) for k in ("q", "v", "a")),
+    )

@@ -1,0 +1,273 @@
+"""The motion of a robot whose points follow tracks: step by step first, then all at once."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drrobot_ros.control.candidate import Viewpoint
+from drrobot_ros.control.goals import TracksGoal
+from drrobot_ros.control.limits import MotionLimits
+from drrobot_ros.control.optimizers import StoppedError, StopReason
+from drrobot_ros.control.plan_config import PlanConfig
+from drrobot_ros.control.points.robot_points import RobotPoints, bind, distances, visible_points
+from drrobot_ros.control.points.track_set import known
+from drrobot_ros.control.track_solver import TrackProblem, TrackWeights, solve_tracks
+from drrobot_ros.errors import InputError
+from drrobot_ros.robot import RobotModel
+
+Matrix = NDArray[np.float64]
+
+_POINTS = 300  # of the robot's own, where tracks do not correspond
+_LOOKS = 6  # time steps at which it is looked which points are seen
+_STEP_ITERATIONS = 8
+_FAR_PX = 20.0  # Chamfer pairs farther apart pull with constant force
+
+#: Told of (what is done, fraction, cost, motion so far [T,nq]); returns False to stop.
+Told = Callable[[str, float, float, Matrix], bool]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrackMotion:
+    """A motion found from tracks.
+
+    Attributes:
+        q: [T,nq].
+        times_s: [T].
+        points: of the robot that were compared [P].
+        used: tracks that were followed [T,K,2] px, NaN where not seen.
+        start_chamfer_px: Chamfer distance while the robot stays at the start, mean over time.
+        chamfer_px: of the motion, mean over time.
+        matched_px: mean distance of corresponding points; NaN where there are none.
+        cost: what was minimised.
+        start_cost: of staying at the start.
+        stop_reason: why it stopped.
+        curve: (step, cost) of the last, common descent.
+    """
+
+    q: Matrix
+    times_s: NDArray[np.float64]
+    points: RobotPoints
+    used: Matrix
+    start_chamfer_px: float
+    chamfer_px: float
+    matched_px: float
+    cost: float
+    start_cost: float
+    stop_reason: StopReason
+    curve: tuple[tuple[int, float], ...]
+
+
+def follow_tracks(
+    model: RobotModel,
+    gaussians: Any,
+    goal: TracksGoal,
+    view: Viewpoint,
+    start: NDArray[np.float64],
+    limits: MotionLimits,
+    free: NDArray[np.bool_],
+    config: PlanConfig,
+    told: Told | None = None,
+) -> TrackMotion:
+    """Return the motion in which a robot's points follow tracks.
+
+    Args:
+        model: the robot.
+        gaussians: its splats.
+        goal: the tracks; bound ones begin on this robot at the start.
+        view: the camera that saw them.
+        start: joint positions [nq].
+        limits: position limits.
+        free: which joints may move [nq].
+        config: rate, smoothness, distance from the start, iterations and time.
+        told: of progress, at every time step and iteration; returns False to stop.
+
+    Raises:
+        InputError: the tracks are of another image size, or none begins on the robot.
+    """
+    tracks = goal.tracks
+    size = (view.camera.width, view.camera.height)
+    if tracks.image_size != size:
+        raise InputError(
+            f"the tracks are of {tracks.image_size[0]}x{tracks.image_size[1]} images, the "
+            f"viewpoint of {size[0]}x{size[1]}"
+        )
+    run = _Run(model, gaussians, goal, view, start, limits, free, config, told)
+    return run.solve()
+
+
+class _Run:
+    def __init__(
+        self,
+        model: RobotModel,
+        gaussians: Any,
+        goal: TracksGoal,
+        view: Viewpoint,
+        start: NDArray[np.float64],
+        limits: MotionLimits,
+        free: NDArray[np.bool_],
+        config: PlanConfig,
+        told: Told | None,
+    ) -> None:
+        self._model, self._gaussians, self._view = model, gaussians, view
+        self._start, self._told, self._config = start, told, config
+        self._bound = goal.correspondence == "bound"
+        self._tracks = goal.tracks.tracks
+        self._times = goal.tracks.times(config.rate_hz)
+        self._deadline = time.perf_counter() + config.budget_s if config.budget_s else None
+        moving = _moving_links(model, free)
+        if not moving.any():
+            raise InputError("no link moves with the joints that are free")
+        self._moving = moving
+        weights = TrackWeights(config.smoothness, config.stay_near, 4.0 if self._bound else _FAR_PX)
+        if self._bound:
+            points, on = bind(model, gaussians, start, view, self._tracks[0])
+            if not moving[points.links].any():
+                raise InputError(
+                    f"none of the {on.size} tracks begins on a moving part of the robot at the "
+                    "start; is the viewpoint the camera that saw them?"
+                )
+            self._chosen = np.flatnonzero(on)
+        else:
+            points = visible_points(model, gaussians, start, view, _POINTS)
+            self._chosen = np.arange(self._tracks.shape[1])
+        self._problem = TrackProblem(
+            model,
+            points,
+            self._tracks[:, self._chosen],
+            view,
+            self._times,
+            limits,
+            free,
+            self._bound,
+            None,
+            self._bound,
+            weights,
+        )
+
+    def solve(self) -> TrackMotion:
+        still = np.tile(self._start, (len(self._times), 1))
+        q, reason = still.copy(), StopReason.CONVERGED
+        curve: tuple[tuple[int, float], ...] = ()
+        try:
+            self._step_by_step(q)
+            for last in (False, True):
+                if not self._bound:
+                    self._look(q)
+                found = solve_tracks(
+                    self._problem,
+                    q,
+                    self._config.iterations if last else 10,
+                    self._deadline,
+                    lambda step, cost, at: self._tell(0.5 + step / 100, cost, at, "descending"),
+                    self._start,
+                )
+                q, reason, curve = found.q, found.stop_reason, found.curve
+                if self._bound or reason in (StopReason.CANCELED, StopReason.BUDGET):
+                    break
+        except StoppedError as stopped:
+            reason = stopped.reason
+        return self._told_of(still, q, reason, curve)
+
+    def _step_by_step(self, q: Matrix) -> None:
+        """Solve one time step after the other, each from the last, into q."""
+        first = 1 if self._bound else 0
+        for t in range(first, len(q)):
+            before = q[t - 1] if t else self._start
+            # How it moved so far tells where it is going.
+            guess = before + (before - q[t - 2] if t >= 2 else 0.0)
+            problem = self._problem
+            guess = np.where(problem.free, np.clip(guess, *_range(problem)), before)
+            if known(problem.tracks[t]).any():
+                step = problem.part(slice(t, t + 1))
+                iterations = _STEP_ITERATIONS * (1 if t else 4)
+                found = solve_tracks(step, guess[None], iterations, anchor=before)
+                q[t] = found.q[0]
+            else:
+                q[t] = before
+            q[t + 1 :] = q[t]
+            if self._bound:
+                self._bind_new(t, q[t])
+            if not self._tell(0.5 * t / len(q), float("nan"), q, "following"):
+                raise StoppedError(StopReason.CANCELED)
+            if self._deadline is not None and time.perf_counter() > self._deadline:
+                raise StoppedError(StopReason.BUDGET)
+
+    def _bind_new(self, t: int, q: NDArray[np.float64]) -> None:
+        """Bind tracks that are seen for the first time."""
+        seen = known(self._tracks)
+        new = np.flatnonzero(seen[t] & ~seen[:t].any(0))
+        if not len(new):
+            return
+        points, on = bind(self._model, self._gaussians, q, self._view, self._tracks[t, new])
+        if not len(points):
+            return
+        self._chosen = np.concatenate([self._chosen, new[on]])
+        old = self._problem.points
+        both = RobotPoints(
+            np.concatenate([old.links, points.links]), np.concatenate([old.points, points.points])
+        )
+        self._problem = dataclasses.replace(
+            self._problem, points=both, tracks=self._tracks[:, self._chosen]
+        )
+
+    def _look(self, q: Matrix) -> None:
+        """Choose the robot's points anew among those seen along a motion, and when each is."""
+        at = np.unique(np.linspace(0, len(q) - 1, _LOOKS).astype(int))
+        some = [
+            visible_points(self._model, self._gaussians, q[t], self._view, _POINTS // _LOOKS, t)
+            for t in at
+        ]
+        points = RobotPoints(
+            np.concatenate([p.links for p in some]), np.concatenate([p.points for p in some])
+        )
+        seen = points.visible(self._model, self._gaussians, q, self._view)
+        self._problem = dataclasses.replace(self._problem, points=points, visible=seen)
+
+    def _tell(self, fraction: float, cost: float, q: Matrix, what: str) -> bool:
+        return self._told is None or self._told(what, min(fraction, 1.0), cost, q)
+
+    def _told_of(
+        self, still: Matrix, q: Matrix, reason: StopReason, curve: tuple[tuple[int, float], ...]
+    ) -> TrackMotion:
+        problem = self._problem
+        used = problem.tracks
+        apart = []
+        for motion in (still, q):
+            own, _, _ = problem.points.project(self._model, motion, self._view)
+            seen = None if self._bound else problem.visible
+            if self._bound:
+                seen = known(used)
+            apart.append(distances(own, used, seen))
+        costs = [solve_tracks(problem, motion, 0, anchor=self._start).cost for motion in (still, q)]
+        matched = apart[1][1]
+        return TrackMotion(
+            q,
+            self._times,
+            problem.points,
+            used,
+            float(np.nanmean(apart[0][0])),
+            float(np.nanmean(apart[1][0])),
+            float(np.nanmean(matched)) if self._bound else float("nan"),
+            costs[1],
+            costs[0],
+            reason,
+            curve,
+        )
+
+
+def _range(problem: TrackProblem) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return problem.limits.lower, problem.limits.upper
+
+
+def _moving_links(model: RobotModel, free: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which links [L] any of the free joints [nq] moves."""
+    tree = model.tree
+    moving = np.zeros(len(tree), bool)
+    for row in range(len(tree)):
+        k, parent = tree.q_index[row], tree.parent[row]
+        moving[row] = (k >= 0 and free[k]) or (parent >= 0 and moving[parent])
+    return moving

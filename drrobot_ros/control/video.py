@@ -1,0 +1,252 @@
+"""The motion of a robot in a video: the tracker as an inverse dynamics model.
+
+Twice through the video: first joints and camera together, then, the camera held where all images
+together put it, the joints alone. What each image says is smoothed forward and backward by how sure
+it is, and brought within what the robot can do (Dr. Robot, section 3.3.2, reads joints image by
+image from a generated video).
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drrobot_ros.control.candidate import Viewpoint
+from drrobot_ros.control.goals import VideoGoal
+from drrobot_ros.control.limits import MotionLimits
+from drrobot_ros.control.optimizers import StoppedError, StopReason
+from drrobot_ros.control.plan_config import PlanConfig
+from drrobot_ros.control.smoothing import smooth, within_limits
+from drrobot_ros.errors import InputError
+from drrobot_ros.estimation import Estimate, Observation, Tracker, TrackerConfig, TrackingState
+from drrobot_ros.estimation.manifold import Coordinates
+from drrobot_ros.rendering.overlay import overlay_image
+from drrobot_ros.robot import RobotModel
+
+Matrix = NDArray[np.float64]
+Image = NDArray[np.uint8]
+
+_ACCELERATION = 6.0  # rad/s^2: of motions worth imitating
+_SEEN = 0.3  # share of the images that must show the robot
+_VAGUE_RAD = 0.5  # an estimate less sure than this says nothing
+
+#: Told of (what is done, fraction, doubt 0..1, motion so far [T,nq]); returns False to stop.
+Told = Callable[[str, float, float, Matrix], bool]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class VideoMotion:
+    """What a video shows.
+
+    Attributes:
+        q: smoothed joint positions [T,nq].
+        q_std: their standard deviations [T,nq].
+        raw: image by image [T,nq]; NaN where the robot was lost.
+        times_s: [T].
+        T_base_camera: where the camera was [4,4].
+        agreement: of silhouettes and images, mean, 0..1.
+        believed: share of the images whose estimate is believed.
+        overlay: the last image with the robot as found.
+        stop_reason: why it stopped.
+        curve: 1 - agreement, image by image: (step, value).
+    """
+
+    q: Matrix
+    q_std: Matrix
+    raw: Matrix
+    times_s: NDArray[np.float64]
+    T_base_camera: NDArray[np.float64]
+    agreement: float
+    believed: float
+    overlay: Image | None
+    stop_reason: StopReason
+    curve: tuple[tuple[int, float], ...]
+
+
+def joints_from_video(
+    model: RobotModel,
+    gaussians: Any,
+    goal: VideoGoal,
+    view: Viewpoint,
+    start: NDArray[np.float64],
+    limits: MotionLimits,
+    free: NDArray[np.bool_],
+    config: PlanConfig,
+    told: Told | None = None,
+) -> VideoMotion:
+    """Return the joint positions that a video shows, image by image.
+
+    Args:
+        model: the robot.
+        gaussians: its splats.
+        goal: the video.
+        view: its camera: intrinsics, and the pose, roughly or exactly as the goal says.
+        start: joint positions [nq] near which the first image shows the robot.
+        limits: position limits.
+        free: which joints may move [nq]; others stay at the start.
+        config: `start_spread` says how far the first image may be from the start.
+        told: of progress, at every image; returns False to stop.
+
+    Raises:
+        InputError: the images are not of the viewpoint's size, or show no robot.
+    """
+    height, width = goal.images[0].shape[:2]
+    if (width, height) != (view.camera.width, view.camera.height):
+        raise InputError(
+            f"the video is {width}x{height}, the viewpoint {view.camera.width}x{view.camera.height}"
+        )
+    return _Run(model, gaussians, goal, view, start, limits, free, config, told).solve()
+
+
+class _Run:
+    def __init__(
+        self,
+        model: RobotModel,
+        gaussians: Any,
+        goal: VideoGoal,
+        view: Viewpoint,
+        start: NDArray[np.float64],
+        limits: MotionLimits,
+        free: NDArray[np.bool_],
+        config: PlanConfig,
+        told: Told | None,
+    ) -> None:
+        self._model, self._gaussians, self._goal, self._view = model, gaussians, goal, view
+        self._start, self._limits, self._free = start, limits, free
+        self._config, self._told = config, told
+        self._times = np.arange(len(goal.images)) / goal.rate_hz
+        self._coordinates = Coordinates.of(model.tree, model.nq, model.nv)
+        self._end = time.perf_counter() + config.budget_s if config.budget_s else None
+        self._curve: list[tuple[int, float]] = []
+        self._q = np.tile(start, (len(goal.images), 1))
+
+    def solve(self) -> VideoMotion:
+        reason, T = StopReason.CONVERGED, self._view.T_base_camera
+        estimates: list[Estimate] = []
+        try:
+            if not self._goal.camera_known:
+                estimates = self._pass(T, True, self._start, self._config.start_spread, 0.0)
+                T = _middle_pose(estimates)
+                start, spread = estimates[0].q, 0.1
+            else:
+                start, spread = self._start, self._config.start_spread
+            estimates = self._pass(T, False, start, spread, 0.5)
+        except StoppedError as stopped:
+            reason = stopped.reason
+        return self._told_of(estimates, T, reason)
+
+    def _tracker(self, camera: bool, spread: float) -> Tracker:
+        config = TrackerConfig(
+            estimate_camera=camera,
+            budget_ms=0.0,
+            start_sigma_rad=min(max(spread, 0.05), 3.0),
+            search_hypotheses=2000,
+            # What does not move is known exactly, by its encoders so to speak.
+            encoder_sigma_rad=0.0 if self._free.all() else 1e-3,
+        )
+        return Tracker(self._model, self._gaussians, config)
+
+    def _pass(
+        self,
+        T: NDArray[np.float64],
+        camera: bool,
+        start: NDArray[np.float64],
+        spread: float,
+        done: float,
+    ) -> list[Estimate]:
+        """Go through the video once; return an estimate per image."""
+        tracker = self._tracker(camera, spread)
+        tracker.reset(start, T)
+        readings = None if self._free.all() else np.where(self._free, np.nan, self._start)
+        found: list[Estimate] = []
+        images = self._goal.images
+        for t, image in enumerate(images):
+            observation = Observation(
+                np.ascontiguousarray(image), self._view.camera, float(self._times[t]), readings
+            )
+            estimate = tracker.update(observation)
+            found.append(estimate)
+            self._q[t:] = estimate.q
+            doubt = 1 - float(np.mean([e.agreement for e in found]))
+            self._curve.append((len(self._curve), 1 - estimate.agreement))
+            what = "reading joints and camera" if camera else "reading joints"
+            share = done + (1 - done if done or not camera else 0.5) * (t + 1) / len(images)
+            if self._told is not None and not self._told(what, share, doubt, self._q):
+                raise StoppedError(StopReason.CANCELED)
+            if self._end is not None and time.perf_counter() > self._end:
+                raise StoppedError(StopReason.BUDGET)
+        self._check(found)
+        self._tracker_used = tracker
+        return found
+
+    def _check(self, estimates: Sequence[Estimate]) -> None:
+        lost = [e.state is TrackingState.LOST for e in estimates]
+        if np.mean(lost) > 1 - _SEEN:
+            raise InputError(
+                f"the video shows no such robot: lost in {sum(lost)} of {len(lost)} images. Is the "
+                "viewpoint roughly where the video's camera was?"
+            )
+
+    def _told_of(
+        self, estimates: Sequence[Estimate], T: NDArray[np.float64], reason: StopReason
+    ) -> VideoMotion:
+        n = self._model.nq
+        if not estimates:
+            std = np.full_like(self._q, np.nan)
+            return VideoMotion(
+                self._q, std, self._q, self._times, T, 0.0, 0.0, None, reason, tuple(self._curve)
+            )
+        raw = np.stack([e.q for e in estimates])
+        believed = np.array([e.state is TrackingState.TRACKING for e in estimates])
+        usable = np.array([e.state is not TrackingState.LOST for e in estimates])
+        covariance = np.stack([e.covariance[:n, :n] for e in estimates])
+        # An image that is doubted counts less, and silhouettes err by more than pixels' noise.
+        covariance = covariance * np.where(believed, 1.0, 16.0)[:, None, None]
+        covariance = covariance + 1e-6 * np.eye(n)
+        vague = np.sqrt(np.einsum("tii->ti", covariance)).max(1) > _VAGUE_RAD
+        seen = raw.copy()
+        seen[~usable | (vague & ~believed)] = np.nan
+        if not np.isfinite(seen).any():
+            seen = raw
+        q, _, spread = smooth(seen, covariance, self._times, _ACCELERATION)
+        velocity = np.asarray(self._model.velocity_limit, float)
+        fastest = np.where(np.isfinite(velocity), velocity, 10.0)
+        q = within_limits(
+            q,
+            self._times,
+            fastest,
+            np.full(n, 5 * _ACCELERATION),
+            self._limits.lower,
+            self._limits.upper,
+        )
+        q = np.where(self._free, np.clip(q, self._limits.lower, self._limits.upper), self._start)
+        std = np.sqrt(np.maximum(np.einsum("tii->ti", spread)[:, :n], 0))
+        last = estimates[-1]
+        rgb, alpha, _ = self._tracker_used.render(last, self._view.camera)
+        return VideoMotion(
+            q,
+            std,
+            seen,
+            self._times,
+            T,
+            float(np.mean([e.agreement for e in estimates])),
+            float(believed.mean()),
+            overlay_image(np.asarray(self._goal.images[-1]), rgb, alpha),
+            reason,
+            tuple(self._curve),
+        )
+
+
+def _middle_pose(estimates: Sequence[Estimate]) -> NDArray[np.float64]:
+    """Return the camera pose that the later, believed images agree on: the median of each."""
+    from scipy.spatial.transform import Rotation
+
+    late = [e for e in estimates[len(estimates) // 2 :] if e.state is TrackingState.TRACKING]
+    poses = np.stack([e.T_base_camera for e in late or estimates])
+    T = np.eye(4)
+    T[:3, :3] = Rotation.from_matrix(poses[:, :3, :3]).mean().as_matrix()
+    T[:3, 3] = np.median(poses[:, :3, 3], axis=0)
+    return T

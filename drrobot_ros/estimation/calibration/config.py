@@ -50,6 +50,14 @@ class CalibrationConfig:
         minimum=0.0,
         maximum=0.2,
     )
+    link_sigma_m: float = setting(
+        0.003,
+        "how far a link may lie beside where its mesh is drawn, in each image otherwise; 0: meshes "
+        "are exact",
+        unit="m",
+        minimum=0.0,
+        maximum=0.1,
+    )
     lag_sigma_s: float = setting(
         0.1, "usual size of a lag, where it is looked for", unit="s", minimum=1e-4, maximum=10.0
     )

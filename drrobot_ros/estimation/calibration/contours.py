@@ -12,9 +12,6 @@ import numpy as np
 from drrobot_ros.estimation.normal_equations import ImageTarget, RenderedImages
 
 MOST_PX = 2.0
-# Without a mask the seen contour is where colours say, which follow the estimate: on real photos
-# an inset learned from them runs away.
-MOST_UNMASKED_PX = 0.0
 
 
 class ContourBias:
@@ -42,8 +39,6 @@ class ContourBias:
     ) -> float:
         """Measure the shift of the contour and return the new inset, px."""
         excess = length = 0.0
-        masked = all(t.mask is not None and t.mask_weight is None for t in targets)
-        most = MOST_PX if masked else MOST_UNMASKED_PX
         for target, image in zip(targets, rendered, strict=True):
             if target.mask is None:
                 continue
@@ -59,7 +54,7 @@ class ContourBias:
         if length > 0:
             shift = self.inset_px(camera, width) + excess / length
             self._learned[camera][width] = float(
-                np.clip(shift, self._start - most, self._start + most)
+                np.clip(shift, self._start - MOST_PX, self._start + MOST_PX)
             )
         return self.inset_px(camera, width)
 

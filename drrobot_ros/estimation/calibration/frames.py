@@ -77,6 +77,16 @@ class Frames:
         """Return the indices of a camera's images."""
         return [i for i, f in enumerate(self.frames) if f.camera == camera]
 
+    def extend(self, slides: int) -> None:
+        """Append positions and velocities of a robot's slides, all at rest at 0."""
+        self.q = np.pad(self.q, ((0, 0), (0, slides)))
+        self.velocity = [None if v is None else np.pad(v, (0, slides)) for v in self.velocity]
+
+    def masked(self, moment: int, config: CalibrationConfig) -> bool:
+        """Return whether all images of a moment have a mask that is believed."""
+        seen = [f.observation.mask is not None for f in self.frames if f.moment == moment]
+        return config.use_mask and all(seen)
+
     def levels(self, width: int, config: CalibrationConfig) -> list[Level]:
         """Return every image resized to a width."""
         out = []

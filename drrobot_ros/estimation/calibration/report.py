@@ -58,8 +58,10 @@ def make_result(found: Found) -> CalibrationResult:
     covariance = covariance_of(solution) * _misfit(found)
     std = np.sqrt(np.diag(covariance))
     offset_std = np.zeros(model.nv)
+    layout = dataclasses.replace(layout, offset=layout.offset[: model.nv])
     free = layout.offset >= 0
     offset_std[free] = std[layout.offset[free]]
+    offset = state.offset[: model.nv]
     cameras = {}
     for c, name in enumerate(frames.names):
         lag = layout.lag[c]
@@ -85,13 +87,14 @@ def make_result(found: Found) -> CalibrationResult:
         for i, f in enumerate(frames.frames)
     )
     names = [velocity_name(model, j) for j in range(model.nv)]
-    pressed = (state.offset <= found.bounds[0] + 1e-9) | (state.offset >= found.bounds[1] - 1e-9)
+    low, high = (bound[: model.nv] for bound in found.bounds)
+    pressed = (offset <= low + 1e-9) | (offset >= high - 1e-9)
     at_limit = tuple(names[j] for j in np.flatnonzero(pressed & free))
     unobservable = unobservable_directions(solution, names, frames, found.config)
     result = CalibrationResult(
         cameras,
         tuple(names[j] for j in np.flatnonzero(free)),
-        np.where(free, state.offset, 0.0),
+        np.where(free, offset, 0.0),
         offset_std,
         covariance,
         layout,

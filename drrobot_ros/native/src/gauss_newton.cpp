@@ -198,7 +198,7 @@ Workspace& workspace() {
 extern "C" {
 
 // Largest number of parameters one call takes.
-int32_t drr_max_parameters() { return 64; }
+int32_t drr_max_parameters() { return 256; }
 
 // Renders the robot at q and returns the residuals' statistics; with H [n,n] and g [n] also the
 // normal equations; with images also the rendering. Returns 0, or 1 for too many parameters.

@@ -1,0 +1,157 @@
+"""What the images show, and what the robot looks like in them at an estimate."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drrobot_ros.estimation.calibration.config import CalibrationConfig
+from drrobot_ros.estimation.calibration.contours import ContourBias
+from drrobot_ros.estimation.calibration.evidence import Evidence
+from drrobot_ros.estimation.calibration.frames import Frames
+from drrobot_ros.estimation.calibration.loose import LooseRobot
+from drrobot_ros.estimation.calibration.overlay import draw_contour
+from drrobot_ros.estimation.calibration.result import Vector
+from drrobot_ros.estimation.calibration.stages import Stage
+from drrobot_ros.estimation.levels import Level
+from drrobot_ros.estimation.manifold import Coordinates
+from drrobot_ros.estimation.normal_equations import ImageModel, ImageTarget, RenderedImages
+from drrobot_ros.estimation.problem import State
+from drrobot_ros.estimation.search import palette_of
+from drrobot_ros.estimation.segmentation import part_labels
+from drrobot_ros.estimation.tracked_camera import EPS2D
+from drrobot_ros.splats.gaussians import INSET_PX
+
+SEARCH_SPLATS, COARSE_SPLATS = 1000, 2000
+
+
+class Pictures:
+    """Renders the robot into the keyframes, and gathers what it is to be compared with.
+
+    Args:
+        robot: with loose links or not; its splats are coloured by part.
+        frames: the keyframes.
+        config: settings.
+        evidence: what images say of where the robot is.
+    """
+
+    def __init__(
+        self, robot: LooseRobot, frames: Frames, config: CalibrationConfig, evidence: Evidence
+    ) -> None:
+        self.frames, self.config, self.evidence = frames, config, evidence
+        self.coordinates = Coordinates.of(robot.tree, robot.nq, robot.nv)
+        gaussians = robot.gaussians
+        inset_px = float(getattr(gaussians, "inset_px", INSET_PX))
+        self._contours = ContourBias(inset_px, len(frames.names))
+        self._eps2d = float(getattr(gaussians, "eps2d", EPS2D))
+        palette = palette_of(np.asarray(gaussians.part_colors))
+
+        def image_model(splats: Any) -> ImageModel:
+            labels = part_labels(splats.part_colors, palette)
+            return ImageModel(robot.tree, splats, robot.nq, robot.nv, labels)
+
+        self.search = image_model(gaussians.subset(SEARCH_SPLATS))
+        self.coarse = image_model(gaussians.subset(COARSE_SPLATS))
+        self.fine = image_model(gaussians)
+
+    def model(self, stage: Stage) -> ImageModel:
+        """Return what a stage renders."""
+        return self.coarse if stage.is_coarse else self.fine
+
+    def bare(self, i: int, level: Level) -> ImageTarget:
+        """Return how image i is rendered, without anything to compare with."""
+        camera = self.frames.frames[i].camera
+        return ImageTarget(
+            K=level.camera.K,
+            width=level.camera.width,
+            height=level.camera.height,
+            weight=level.weight,
+            camera_link=self.frames.links[camera],
+            mask_sigma=self.config.mask_sigma,
+            depth_sigma=self.config.depth_sigma_m,
+            robust=self.config.robust,
+            eps2d=self._eps2d,
+            inset_px=self._contours.inset_px(camera, level.camera.width),
+        )
+
+    def positions(self, state: State, i: int) -> Vector:
+        """Return the joints [nq] as image i shows them."""
+        frame = self.frames.frames[i]
+        q, velocity = state.q[frame.moment], self.frames.velocity[frame.moment]
+        if velocity is None:
+            return q
+        return self.coordinates.integrate(q, velocity * state.lag_s[frame.camera])
+
+    def render(self, model: ImageModel, state: State, i: int, bare: ImageTarget) -> RenderedImages:
+        """Return the robot in image i."""
+        T = state.T_cameras[self.frames.frames[i].camera]
+        return model.images(self.positions(state, i), T, bare)
+
+    def targets(
+        self, stage: Stage, levels: Sequence[Level], state: State
+    ) -> tuple[list[ImageTarget], list[RenderedImages]]:
+        """Return what every image is compared with around an estimate, and the robot there."""
+        model = self.model(stage)
+        bare = [
+            dataclasses.replace(self.bare(i, level), blur_radius=stage.blur_px)
+            for i, level in enumerate(levels)
+        ]
+        sharp = [dataclasses.replace(b, blur_radius=0) for b in bare]
+        rendered = [self.render(model, state, i, b) for i, b in enumerate(sharp)]
+        targets: list[ImageTarget] = list(bare)
+        for c, name in enumerate(self.frames.names):
+            index = self.frames.of_camera(c)
+            made = self.evidence.targets(
+                name,
+                stage,
+                [levels[i] for i in index],
+                [rendered[i] for i in index],
+                [bare[i] for i in index],
+            )
+            for i, target in zip(index, made, strict=True):
+                targets[i] = target
+        return targets, rendered
+
+    def true_contours(
+        self, stage: Stage, targets: list[ImageTarget], state: State, weights: Vector
+    ) -> list[ImageTarget]:
+        """Return the targets with the splats drawn in as far as given masks say."""
+        masked = all(f.observation.mask is not None for f in self.frames.frames)
+        if stage.blur_px or not masked:
+            return targets
+        out = list(targets)
+        for c in range(len(self.frames.names)):
+            index = [i for i in self.frames.of_camera(c) if weights[i] > 0]
+            rendered = [self.render(self.fine, state, i, targets[i]) for i in index]
+            width = targets[self.frames.of_camera(c)[0]].width
+            inset_px = self._contours.learn(c, width, [targets[i] for i in index], rendered)
+            for i in self.frames.of_camera(c):
+                out[i] = dataclasses.replace(targets[i], inset_px=inset_px)
+        return out
+
+    def overlay(self, state: State, i: int) -> NDArray[np.uint8]:
+        """Return image i with the robot's contour as estimated."""
+        frame = self.frames.frames[i]
+        camera = frame.observation.camera
+        bare = ImageTarget(
+            K=camera.K,
+            width=camera.width,
+            height=camera.height,
+            camera_link=self.frames.links[frame.camera],
+            eps2d=self._eps2d,
+            inset_px=self._contours.inset_px(frame.camera, camera.width),
+        )
+        return draw_contour(frame.observation.image, self.render(self.fine, state, i, bare).alpha)
+
+
+def silhouette_error(target: ImageTarget, rendered: RenderedImages) -> float:
+    """Return the mean absolute silhouette error over the robot's area."""
+    if target.mask is None:
+        return 0.0
+    trust = np.ones_like(target.mask) if target.mask_weight is None else target.mask_weight
+    if target.weight is not None:
+        trust = trust * target.weight
+    error = np.abs(rendered.alpha - target.mask) * trust
+    return float(error.sum() / max(float((target.mask * trust).sum()), 1.0))

@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from drrobot_ros.control.candidate import Candidate
-from drrobot_ros.control.objectives import StayNear, Term, WeightedSum
 from drrobot_ros.control.objectives.text import TextSimilarity
-from drrobot_ros.control.optimizers import OptimizerConfig, optimize
+from drrobot_ros.control.optimizers import Progress, StopReason
 from drrobot_ros.control.text.captions import ArmPoses, HandPoses, pose_names
 from drrobot_ros.control.text.encoder import check_prompt, load_encoder
-from drrobot_ros.control.text.fit_small import accuracy, draw, train
+from drrobot_ros.control.text.fit_small import accuracy, alignment, draw, evenness, train
 from drrobot_ros.control.text.hub import OpenClipEncoder, TransformersEncoder
+from drrobot_ros.control.text.light import LitRobot
+from drrobot_ros.control.text.posing import PosingConfig, pose_from_text
 from drrobot_ros.control.text.small import SmallEncoder
-from drrobot_ros.control.text.views import Stage
 from drrobot_ros.errors import InputError
 
 
@@ -59,22 +59,31 @@ def test_sampled_poses_fit_their_names(robot, name: str) -> None:
 
 def test_a_hands_names_mean_what_they_say(robot) -> None:
     names = HandPoses(robot("shadow_hand"))
-    flat = names.fits(np.asarray(names._model.neutral()))
-    assert names.captions[int(flat.argmax())].name == "an open hand"
+    flat = np.asarray(names._model.neutral())
+    assert names.captions[int(names.fits(flat).argmax())].name == "an open hand"
     fist = np.maximum(names._model.upper, 0) * [
         0,
         0,
         *[0, 1, 1, 1] * 3,
-        1,
-        0,
-        1,
-        1,
-        1,
+        *[1, 0, 1, 1, 1],
         *[0, 1, 0, 1, 1],
     ]
     assert names.captions[int(names.fits(fist).argmax())].name == "a fist"
+    # One finger is a fifth of the way; fingers spread or a bent wrist are no part of any caption.
+    away = names.distances(fist)
+    assert away[1] < 0.01 and 0.15 < away[2] < 0.25 and away[0] > 0.9
+    odd = fist.copy()
+    odd[[0, 1, 2, 6]] = names._model.lower[[0, 1, 2, 6]]
+    assert (names.distances(odd) > away + 0.05).all()
     with pytest.raises(InputError, match="named after its thumb"):
         HandPoses(robot("six_axis_arm"))
+
+
+def test_other_poses_are_of_all_kinds(robot) -> None:
+    names = HandPoses(robot("shadow_hand"))
+    random = np.random.default_rng(0)
+    nearest = [names.distances(names.sample(random, None)).min() for _ in range(200)]
+    assert np.quantile(nearest, 0.1) < 0.15 and np.quantile(nearest, 0.9) > 0.3
 
 
 def test_an_arms_names_mean_what_they_say(robot) -> None:
@@ -87,6 +96,13 @@ def test_an_arms_names_mean_what_they_say(robot) -> None:
     )
     tip = model.forward_kinematics(torch.from_numpy(left))[-1, :3, 3]
     assert tip[1] > 0.5 and abs(tip[0]) < 0.5
+    hook = names.sample(np.random.default_rng(0), 8)
+    T = model.forward_kinematics(torch.from_numpy(hook))[:, :3, 3]
+    assert names.captions[8].name == "bent to the left like a hook"
+    assert T[-1, 1] > 0.2 and T[:, 2].max() - T[-1, 2] > 0.25
+    through = up.copy()
+    through[1] = np.pi / 2  # straight down, through the table
+    assert (names.distances(through) > 0.5).all()
 
 
 def test_the_own_model_knows_poses_it_never_saw(own, robot) -> None:
@@ -100,22 +116,35 @@ def test_the_own_model_knows_poses_it_never_saw(own, robot) -> None:
 
 def test_training_lowers_the_loss(robot) -> None:
     model = robot("six_axis_arm")
-    pictures = draw(model, pose_names(model), 96, seed=1)
-    assert pictures.images.shape == (96, 3, 64, 64)
+    pictures = draw(model, pose_names(model), 64, seed=1)
+    assert pictures.images.shape == (64, 3, 64, 64)
+    assert pictures.away.shape == (64, 10)
 
     @torch.no_grad()
     def loss(encoder: SmallEncoder) -> float:
         texts = encoder.embed_texts([words[0] for words in pictures.words])
-        images = encoder.embed_images(pictures.seen(torch.arange(96), None))
-        z = encoder.logits(images, texts)
-        return float(torch.nn.functional.binary_cross_entropy_with_logits(z, pictures.fits))
+        images = encoder.embed_images(pictures.seen(torch.arange(64), None))
+        return float(alignment(encoder, images, texts, pictures.away))
 
     torch.manual_seed(0)
-    constant = torch.full_like(pictures.fits, float(pictures.fits.mean()))
-    told_nothing = float(torch.nn.functional.binary_cross_entropy(constant, pictures.fits))
-    before, after = loss(SmallEncoder().eval()), loss(train([pictures], 60, 48, seed=0))
-    assert after < before - 0.02
-    assert after < told_nothing + 0.02
+    before, trained = loss(SmallEncoder().eval()), train([pictures], 30, 32, seed=0)
+    after = loss(trained)
+    assert after < before - 0.1
+    assert evenness(trained, pictures) > 0.3
+
+
+def test_every_tower_has_a_say() -> None:
+    torch.manual_seed(0)
+    encoder = SmallEncoder(width=16, dim=32).eval()
+    images, texts = torch.rand(2, 3, 64, 64), encoder.embed_texts(["up", "left"])
+    found = encoder.embed_images(images)
+    assert torch.allclose(found.norm(dim=1), torch.ones(2), atol=1e-5)
+    assert torch.allclose(texts.norm(dim=1), torch.ones(2), atol=1e-5)
+    one, other = (
+        2 * (x @ t.T) for x, t in zip(found.chunk(2, -1), texts.chunk(2, -1), strict=True)
+    )
+    assert not torch.allclose(one, other, atol=1e-3)
+    assert torch.allclose(found @ texts.T, (one + other) / 2, atol=1e-6)
 
 
 def test_files_round_trip_and_bad_ones_are_refused(tmp_path) -> None:
@@ -160,25 +189,50 @@ def test_similarity_is_the_mean_of_the_views_and_has_gradients(arm, splats, view
     assert float(crops(at(q))) == float(again(at(q))) != float(cost)
 
 
-def test_an_arm_is_led_to_a_prompt(own, robot, arm_limits) -> None:
-    from drrobot_ros.splats import GaussianRobot
-
-    model = robot("six_axis_arm")
-    names = ArmPoses(model)
-    splats = GaussianRobot.from_model(model, count=2000)
-    views = Stage.of(model, names).fan(2, 96)
+def test_an_arm_is_led_to_a_prompt(own, arm, splats, arm_limits) -> None:
+    names = ArmPoses(arm)
+    config = PosingConfig(pool=60, rounds=2, iterations=6, descents=1)
     start = np.array([0.0, -0.2, 1.4, 0.0, 0.8, 0.0])
-    goal = TextSimilarity(own, "reaching left", crops=0)
-    objective = WeightedSum([Term(goal), Term(StayNear(start), 1e-3)])
-    config = OptimizerConfig(starts=4, iterations=60, start_spread=1.2, budget_s=0.0)
-    found = optimize(model, splats, objective, start, arm_limits, views, config)
-    before, after = (
-        float(goal.similarity(Candidate(model, splats, torch.from_numpy(q)[None], views)))
-        for q in (start, found.q[0])
+    shares = []
+
+    def watch(progress: Progress) -> bool:
+        shares.append(progress.fraction)
+        return True
+
+    found = pose_from_text(
+        arm, splats, own, "reaching left", start, arm_limits, config=config, watcher=watch
     )
-    assert after > before + 0.1
-    tip = model.forward_kinematics(torch.from_numpy(found.q[0]))[-1, :3, 3]
-    assert tip[1] > 0.15
+    assert found.terms["text"] < found.start_terms["text"] - 0.4
+    k = [c.name for c in names.captions].index("reaching left")
+    assert names.distances(found.q[0])[k] < 0.25 < names.distances(start)[k]
+    assert shares == sorted(shares) and shares[-1] == pytest.approx(1.0)
+    again = pose_from_text(arm, splats, own, "reaching left", start, arm_limits, config=config)
+    assert np.array_equal(found.q, again.q)
+
+
+def test_posing_stops_when_told(own, arm, splats, arm_limits) -> None:
+    start = np.zeros(6)
+    found = pose_from_text(
+        arm, splats, own, "reaching left", start, arm_limits, watcher=lambda progress: False
+    )
+    assert found.stop_reason is StopReason.CANCELED
+    assert found.time_s < 5
+    arm_limits.check_position(found.q[0], "found")
+    with pytest.raises(InputError, match="prompt"):
+        pose_from_text(arm, splats, own, " ", start, arm_limits)
+
+
+def test_black_robots_are_lit(arm, splats, view) -> None:
+    import dataclasses
+
+    black = LitRobot(dataclasses.replace(splats, colors=torch.full_like(splats.colors, 0.02)))
+    q = torch.zeros(1, 6, dtype=torch.float64)
+    seen = Candidate(arm, black, q, (view,)).render(0, 0)
+    own = seen.rgb[seen.alpha > 0.95]
+    assert 0.2 < float(own.mean()) < 0.9
+    assert float(own.std()) > 0.05  # shades tell the shape
+    assert torch.equal(LitRobot(splats, (0.8, 0.6, 0.5)).colors[0], torch.tensor([0.8, 0.6, 0.5]))
+    assert black.link_names == splats.link_names
 
 
 def test_bad_prompts_and_models_are_refused(own, arm, splats) -> None:
@@ -193,8 +247,6 @@ def test_bad_prompts_and_models_are_refused(own, arm, splats) -> None:
         TextSimilarity(own, "up")(at)
     with pytest.raises(InputError, match="no text-image model is named"):
         load_encoder(" ")
-    with pytest.raises(InputError, match=r"transformers|Download"):
-        load_encoder("nobody/no-such-model")
     with pytest.raises(InputError, match="open_clip"):
         load_encoder("open_clip:ViT-B-32:weights.pt")
 

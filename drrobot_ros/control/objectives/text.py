@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from drrobot_ros.control.candidate import Candidate
@@ -74,6 +75,8 @@ class TextSimilarity:
         views = range(len(candidate.views)) if self._views is None else self._views
         if not len(views):
             raise InputError("a text objective needs a viewpoint to look from")
+        # All poses of a call are seen alike, or their costs could not be compared.
+        alike = {view: [self._augmentation() for _ in range(crops)] for view in views}
         images, owner = [], []
         for b in range(len(candidate.q)):
             for view in views:
@@ -83,21 +86,25 @@ class TextSimilarity:
                 owner.append(b)
                 clear = 1 - seen.alpha[None]
                 own = torch.tensor(candidate.views[view].background)[:, None, None]
-                for _ in range(crops):
-                    other = torch.from_numpy(self._random.uniform(0, 1, (3, 1, 1))).to(plain)
-                    image = plain + clear * (other - own.to(plain))
-                    images.append(_square(self._crop(image), self._encoder.image_size))
+                for share, place, color in alike[view]:
+                    image = plain + clear * (torch.from_numpy(color).to(plain) - own.to(plain))
+                    images.append(_square(_crop(image, share, place), self._encoder.image_size))
                     owner.append(b)
         return torch.stack(images).clamp(0, 1), torch.tensor(owner)
 
-    def _crop(self, image: Tensor) -> Tensor:
-        share = self._random.uniform(0.85, 1.0)
-        h, w = (max(8, round(n * share)) for n in image.shape[1:])
-        top, left = (
-            int(self._random.integers(0, n - m + 1))
-            for n, m in zip(image.shape[1:], (h, w), strict=True)
-        )
-        return image[:, top : top + h, left : left + w]
+    def _augmentation(self) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+        """Return the share of the edges that a crop keeps, its place 0..1 [2], a background."""
+        random = self._random
+        return random.uniform(0.85, 1.0), random.uniform(0, 1, 2), random.uniform(0, 1, (3, 1, 1))
+
+
+def _crop(image: Tensor, share: float, place: NDArray[np.float64]) -> Tensor:
+    h, w = (max(8, round(n * share)) for n in image.shape[1:])
+    top, left = (
+        int(p * (n - m + 1) * (1 - 1e-9))
+        for p, n, m in zip(place, image.shape[1:], (h, w), strict=True)
+    )
+    return image[:, top : top + h, left : left + w]
 
 
 def _square(image: Tensor, size: int) -> Tensor:

@@ -30,12 +30,16 @@ class PoseNames(Protocol):
 
     captions: tuple[Caption, ...]
 
+    def distances(self, q: Vector) -> Vector:
+        """Return how far q is from each caption [n]: 0 is it, 1 its opposite."""
+        ...
+
     def fits(self, q: Vector) -> Vector:
         """Return how well q fits each caption, 0..1 [n]."""
         ...
 
     def sample(self, random: np.random.Generator, caption: int | None) -> Vector:
-        """Return a pose of a caption, or, with None, of none in particular."""
+        """Return a pose of a caption, or, with None, any: also nearly one, also unnatural ones."""
         ...
 
 
@@ -85,33 +89,70 @@ class HandPoses:
             if not flex:
                 raise InputError(f"{model.name!r} has no joints named after its {finger} finger")
             self._flex.append(flex)
+        self._low, self._high = np.asarray(model.lower, float), np.asarray(model.upper, float)
+        used = {k for finger in self._flex for k in finger}
+        self._other = [k for k in range(model.nq) if k not in used]
+        self._rest = np.clip(0.0, self._low, self._high)
 
     def curl(self, q: Vector) -> Vector:
         """Return how far each finger is bent, 0..1 [5]."""
-        low, high = np.maximum(self._model.lower, 0.0), self._model.upper
-        bent = [float(np.mean((q[f] - low[f]).clip(0) / (high[f] - low[f]))) for f in self._flex]
-        return np.array(bent)
+        return np.array([float(self._bent(q, f).clip(0).mean()) for f in self._flex])
+
+    def _bent(self, q: Vector, joints: list[int]) -> Vector:
+        """Return how far joints are bent: 0 stretched, 1 as far as they go, negative beyond."""
+        low = np.maximum(self._low[joints], 0.0)
+        return np.asarray((q[joints] - low) / (self._high[joints] - low), np.float64)
+
+    def distances(self, q: Vector) -> Vector:
+        """Return how far q is from each caption [n]: 0 is it, 1 its opposite.
+
+        The mean of the fingers' joints, plus what bends sideways or turns the wrist, which no
+        caption asks for.
+        """
+        apart = []
+        for f, joints in enumerate(self._flex):
+            away = np.abs(self._bent(q, joints)[None] - (1 - self._wanted[:, f, None]))
+            apart.append(np.maximum(away - 0.05, 0).mean(1))
+        room = 0.5 * (self._high - self._low)[self._other]
+        odd = np.maximum(np.abs((q - self._rest)[self._other]) / room - 0.1, 0)
+        return np.asarray(np.mean(apart, 0) + 0.4 * odd.mean(), np.float64)
 
     def fits(self, q: Vector) -> Vector:
         """Return how well q fits each caption, 0..1 [n]."""
-        away = np.abs(self.curl(q) - (1 - self._wanted))
-        return np.asarray(np.exp(-np.maximum(away - 0.12, 0).sum(1) / 0.35), np.float64)
+        return np.asarray(np.exp(-self.distances(q) / 0.12), np.float64)
 
     def sample(self, random: np.random.Generator, caption: int | None) -> Vector:
-        """Return a pose of a caption, or, with None, of none in particular."""
-        low, high = np.asarray(self._model.lower), np.asarray(self._model.upper)
-        q = np.clip(random.normal(0, 0.1, len(low)), low, high)
+        """Return a pose of a caption, or, with None, any: also nearly one, also unnatural ones."""
         if caption is None:
-            bent = random.uniform(0, 1, 5)
+            return self._any(random)
+        return self._posed(random, 1 - self._wanted[caption], 0.12)
+
+    def _posed(self, random: np.random.Generator, bent: Vector, loose: float) -> Vector:
+        """Return a natural pose whose fingers are bent so far, [5] 0..1."""
+        q = self._rest + random.normal(0, 0.06, len(self._rest))
+        inward = np.where(bent > 0.5, -1, 1) * random.uniform(0, loose, 5)
+        for finger, share in zip(self._flex, np.clip(bent + inward, 0, 1), strict=True):
+            low = np.maximum(self._low[finger], 0)
+            each = np.clip(share + random.normal(0, 0.05, len(finger)), 0, 1)
+            q[finger] = low + each * (self._high[finger] - low)
+        return np.asarray(np.clip(q, self._low, self._high), np.float64)
+
+    def _any(self, random: np.random.Generator) -> Vector:
+        kind = random.uniform()
+        if kind < 0.25:  # Joints that do not belong together.
+            q = random.uniform(self._low, self._high)
+            if random.uniform() < 0.5:
+                calm = self._posed(random, random.integers(0, 2, 5).astype(float), 0.2)
+                mixed = random.uniform(size=len(q)) < random.uniform(0.2, 0.8)
+                q = np.where(mixed, q, calm)
+            return np.asarray(q, np.float64)
+        if kind < 0.6:  # A caption with one finger, or two, on the way elsewhere.
+            bent = 1 - self._wanted[random.integers(len(self._wanted))]
+            for finger in random.choice(5, random.integers(1, 3), replace=False):
+                bent[finger] = random.uniform()
         else:
-            bent = np.where(self._wanted[caption] > 0, 0.0, 1.0)
-            bent = bent + np.where(bent > 0, -1, 1) * random.uniform(0, 0.25, 5)
-        for finger, share in zip(self._flex, bent, strict=True):
-            each = np.clip(share + random.normal(0, 0.06, len(finger)), 0, 1)
-            q[finger] = np.maximum(low[finger], 0) + each * (
-                high[finger] - np.maximum(low[finger], 0)
-            )
-        return np.asarray(np.clip(q, low, high), np.float64)
+            bent = random.beta(0.6, 0.6, 5)
+        return self._posed(random, bent, 0.1)
 
 
 def _finger_of(joint: str) -> str | None:
@@ -124,17 +165,39 @@ def _finger_of(joint: str) -> str | None:
 
 # -- arms --------------------------------------------------------------------------------------
 
-#: Direction of the hand from the shoulder (x forward, y left, z up; zero: any) and how far it is
-#: stretched out, 0..1.
-ARM_POSES: dict[Caption, tuple[tuple[float, float, float], float]] = {
-    Caption(("the arm up", "the arm pointing straight up", "reaching up")): ((0, 0, 1), 0.95),
-    Caption(("the arm folded", "a folded arm", "the arm pulled in")): ((0, 0, 0), 0.3),
-    Caption(("reaching left", "the arm stretched to the left")): ((0, 1, 0), 0.9),
-    Caption(("reaching right", "the arm stretched to the right")): ((0, -1, 0), 0.9),
-    Caption(("reaching forward", "the arm stretched forward")): ((1, 0, 0), 0.9),
-    Caption(("reaching forward and up", "the arm raised in front")): ((0.7, 0, 0.7), 0.9),
-    Caption(("reaching left and up", "the arm raised to the left")): ((0, 0.7, 0.7), 0.9),
-    Caption(("reaching right and up", "the arm raised to the right")): ((0, -0.7, 0.7), 0.9),
+
+@dataclasses.dataclass(frozen=True)
+class Reach:
+    """Where an arm's hand is, in lengths of the stretched arm.
+
+    Attributes:
+        aim: direction from the shoulder (x forward, y left, z up); zero: any.
+        least: distance from the shoulder.
+        most: the same.
+        hang: how far it is below the arm's highest part, at least.
+    """
+
+    aim: tuple[float, float, float]
+    least: float = 0.9
+    most: float = 2.0
+    hang: float = 0.0
+
+
+ARM_POSES: dict[Caption, Reach] = {
+    Caption(("the arm up", "the arm pointing straight up", "reaching up")): Reach((0, 0, 1), 0.95),
+    Caption(("the arm folded", "a folded arm", "the arm pulled in")): Reach((0, 0, 0), 0, 0.3),
+    Caption(("reaching left", "the arm stretched to the left")): Reach((0, 1, 0)),
+    Caption(("reaching right", "the arm stretched to the right")): Reach((0, -1, 0)),
+    Caption(("reaching forward", "the arm stretched forward")): Reach((1, 0, 0)),
+    Caption(("reaching forward and up", "the arm raised in front")): Reach((0.7, 0, 0.7)),
+    Caption(("reaching left and up", "the arm raised to the left")): Reach((0, 0.7, 0.7)),
+    Caption(("reaching right and up", "the arm raised to the right")): Reach((0, -0.7, 0.7)),
+    Caption(("bent to the left like a hook", "a hook to the left", "a crane turned left")): Reach(
+        (0, 1, 0), 0.35, 0.7, 0.35
+    ),
+    Caption(("bent to the right like a hook", "a hook to the right", "a crane turned right")): (
+        Reach((0, -1, 0), 0.35, 0.7, 0.35)
+    ),
 }
 
 
@@ -158,43 +221,53 @@ class ArmPoses:
         random = np.random.default_rng(0)
         self._lower = np.where(np.isfinite(model.lower), model.lower, -np.pi).clip(-np.pi, np.pi)
         self._upper = np.where(np.isfinite(model.upper), model.upper, np.pi).clip(-np.pi, np.pi)
-        self._pool = random.uniform(self._lower, self._upper, (20000, model.nq))
+        self._pool = random.uniform(self._lower, self._upper, (40000, model.nq))
         T = model.forward_kinematics(torch.from_numpy(self._pool))[..., :3, 3].numpy()
         away = np.linalg.norm(T[:, self._tip] - T[:, self._shoulder], axis=1)
         self._reach = float(np.quantile(away, 0.999))
-        self._pool_fits = self._fits(T)
-        # Nothing of an arm is below the table it stands on.
-        self._above = T[:, self._shoulder :, 2].min(1) > 0.0
+        self._pool_fits = np.exp(-self._distances(T) / 0.12)
+        self._above = np.flatnonzero(T[:, self._shoulder :, 2].min(1) > 0.0)
 
-    def _fits(self, T: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _distances(self, T: NDArray[np.float64]) -> NDArray[np.float64]:
         away = T[..., self._tip, :] - T[..., self._shoulder, :]
         distance = np.linalg.norm(away, axis=-1)
         direction = away / np.maximum(distance, 1e-6)[..., None]
         stretched = distance / self._reach
-        fits = []
-        for wanted, length in ARM_POSES.values():
-            aim = np.asarray(wanted)
-            if not aim.any():
-                fits.append(np.exp(-np.maximum(stretched - length, 0) / 0.15))
-                continue
-            angle = np.arccos(np.clip(direction @ (aim / np.linalg.norm(aim)), -1, 1))
-            short = np.maximum(length - stretched, 0)
-            fits.append(np.exp(-((np.maximum(angle - 0.15, 0) / 0.35) ** 2) - short / 0.15))
-        return np.stack(fits, -1)
+        height = T[..., self._shoulder :, 2]
+        hanging = (height.max(-1) - height[..., -1]) / self._reach
+        # Nothing of an arm is below the table it stands on.
+        below = np.maximum(-height.min(-1), 0) / self._reach
+        found = []
+        for pose in ARM_POSES.values():
+            aim = np.asarray(pose.aim, float)
+            far = np.zeros(len(T)) if T.ndim == 3 else np.zeros(())
+            if aim.any():
+                turn = np.arccos(np.clip(direction @ (aim / np.linalg.norm(aim)), -1, 1))
+                far = far + 0.45 * np.maximum(turn - 0.15, 0)
+            length = np.maximum(pose.least - stretched, 0) + np.maximum(stretched - pose.most, 0)
+            hang = np.maximum(pose.hang - hanging, 0)
+            found.append(far + 0.7 * (length + hang) + below)
+        return np.minimum(np.stack(found, -1), 1.2)
+
+    def distances(self, q: Vector) -> Vector:
+        """Return how far q is from each caption [n]: 0 is it, 1 its opposite."""
+        T = self._model.forward_kinematics(torch.from_numpy(np.asarray(q, np.float64)))
+        return self._distances(T[..., :3, 3].numpy())
 
     def fits(self, q: Vector) -> Vector:
         """Return how well q fits each caption, 0..1 [n]."""
-        T = self._model.forward_kinematics(torch.from_numpy(np.asarray(q, np.float64)))
-        return self._fits(T[..., :3, 3].numpy())
+        return np.asarray(np.exp(-self.distances(q) / 0.12), np.float64)
 
     def sample(self, random: np.random.Generator, caption: int | None) -> Vector:
-        """Return a pose of a caption, or, with None, of none in particular."""
-        usable = np.flatnonzero(self._above)
+        """Return a pose of a caption, or, with None, any, now and then through the table."""
+        usable = self._above
         if caption is not None:
             good = usable[self._pool_fits[usable, caption] > 0.75]
-            if len(good) < 5:
-                good = usable[np.argsort(-self._pool_fits[usable, caption])[:20]]
+            if len(good) < 30:
+                good = usable[np.argsort(-self._pool_fits[usable, caption])[:30]]
             usable = good
+        elif random.uniform() < 0.15:
+            usable = np.arange(len(self._pool))
         q = self._pool[random.choice(usable)] + random.normal(0, 0.03, self._model.nq)
         return np.asarray(np.clip(q, self._lower, self._upper), np.float64)
 

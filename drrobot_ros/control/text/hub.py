@@ -1,6 +1,8 @@
 """CLIP-like models of `transformers` and `open_clip`, from a folder or the hub."""
 
 import importlib
+import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ from torch import Tensor
 from drrobot_ros.errors import InputError
 
 _OPEN_CLIP = "open_clip:"
+_DEFAULT = "openai/clip-vit-base-patch32"  # the paper's
+_log = logging.getLogger(__name__)
 
 
 def load_hub_encoder(source: str) -> "TransformersEncoder | OpenClipEncoder":
@@ -21,29 +25,55 @@ def load_hub_encoder(source: str) -> "TransformersEncoder | OpenClipEncoder":
     """
     if source.startswith(_OPEN_CLIP):
         return _open_clip(source.removeprefix(_OPEN_CLIP))
-    try:
-        transformers = importlib.import_module("transformers")
-    except ImportError as error:
-        raise InputError(
-            f"text-image model {source!r} needs transformers: pip install transformers"
-        ) from error
+    transformers = _library("transformers", "transformers", f"text-image model {source!r}")
     folder = Path(source).expanduser()
-    where: str = str(folder) if folder.is_dir() else source
+    where = str(folder) if folder.is_dir() else source
     try:
-        model = transformers.AutoModel.from_pretrained(where, use_safetensors=True)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(where)
-    except (OSError, ValueError) as error:
+        model = transformers.AutoModel.from_pretrained(
+            where, use_safetensors=True, trust_remote_code=False
+        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(where, trust_remote_code=False)
+    except Exception as error:  # files, network, formats: libraries below raise what they like
+        why = (str(error).strip() or type(error).__name__).splitlines()[0]
+        name = source if "/" in source and not folder.is_absolute() else _DEFAULT
         raise InputError(
-            f"no weights of text-image model {source!r} ({str(error).splitlines()[0]}). Download "
-            "config.json, model.safetensors and the tokenizer's files, e.g. on a machine with a "
-            f"network by `hf download {source} --local-dir clip`, and give that folder's path"
+            f"no weights of text-image model {source!r} ({why}). Download config.json, "
+            "model.safetensors and the tokenizer's files, e.g. on a machine with a network by "
+            f"`hf download {name} --local-dir clip`, and give that folder's path"
         ) from error
     if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
         raise InputError(
             f"{source!r} is a {type(model).__name__}, which has no text and image features; "
             "valid: CLIP, SigLIP and their like"
         )
-    return TransformersEncoder(source, model, tokenizer)
+    return TransformersEncoder(source, model, tokenizer, _colors(transformers, where))
+
+
+def _library(name: str, package: str, what: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise InputError(f"{what} needs {name}: pip install {package} ({error})") from error
+    except Exception as error:  # e.g. a torchvision that is not of this torch
+        raise InputError(f"{what} needs {name}, which does not load: {error}") from error
+
+
+def _colors(transformers: Any, where: str) -> tuple[Sequence[float], Sequence[float]] | None:
+    """Return mean and deviation of the colours that a model was trained with, if it says so."""
+    try:
+        path = transformers.utils.cached_file(
+            where, "preprocessor_config.json", _raise_exceptions_for_missing_entries=False
+        )
+        if path is None:
+            return None
+        said = json.loads(Path(path).read_text())
+        mean, std = ([float(x) for x in said[key]] for key in ("image_mean", "image_std"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        _log.warning("%s does not say its colours (%s); those of its kind are used", where, error)
+        return None
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        return None
+    return mean, std
 
 
 class TransformersEncoder:
@@ -53,27 +83,41 @@ class TransformersEncoder:
         name: for messages.
         model: in evaluation mode from here on, its weights without gradients.
         tokenizer: its own.
+        colors: mean and deviation [3] of the colours it was trained with; None: those of its kind.
     """
 
     #: Colours that most of these models were trained with (CLIP's); SigLIP's are 0.5.
     _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
-    def __init__(self, name: str, model: Any, tokenizer: Any) -> None:
+    def __init__(
+        self,
+        name: str,
+        model: Any,
+        tokenizer: Any,
+        colors: tuple[Sequence[float], Sequence[float]] | None = None,
+    ) -> None:
         self.name = name
         self._model = model.eval().requires_grad_(False)
         self._tokenizer = tokenizer
         vision = getattr(model.config, "vision_config", model.config)
         self.image_size = int(vision.image_size)
         siglip = "siglip" in str(model.config.model_type).lower()
-        mean, std = ((0.5,) * 3, (0.5,) * 3) if siglip else (self._MEAN, self._STD)
+        usual = ((0.5,) * 3, (0.5,) * 3) if siglip else (self._MEAN, self._STD)
+        mean, std = colors or usual
         self._mean = torch.tensor(mean)[:, None, None]
         self._std = torch.tensor(std)[:, None, None]
         self._padding = "max_length" if siglip else True
+        text = getattr(model.config, "text_config", model.config)
+        self._longest = int(getattr(text, "max_position_embeddings", 77))
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """Return unit vectors [n,d]."""
         tokens = self._tokenizer(
-            list(texts), padding=self._padding, truncation=True, return_tensors="pt"
+            list(texts),
+            padding=self._padding,
+            truncation=True,
+            max_length=self._longest,
+            return_tensors="pt",
         )
         with torch.no_grad():
             return _unit(_pooled(self._model.get_text_features(**tokens)))
@@ -117,10 +161,7 @@ class OpenClipEncoder:
 
 
 def _open_clip(source: str) -> OpenClipEncoder:
-    try:
-        open_clip = importlib.import_module("open_clip")
-    except ImportError as error:
-        raise InputError("open_clip is missing: pip install open_clip_torch") from error
+    open_clip = _library("open_clip", "open_clip_torch", "a model of open_clip")
     name, _, weights = source.partition(":")
     if name not in open_clip.list_models():
         few = ", ".join(sorted(open_clip.list_models())[:8])

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from drrobot_ros.errors import InputError
 
-FORMAT = 1
+FORMAT = 2
 MAX_BYTES = 96
 _FILE = "text_image_small.npz"
 
@@ -23,36 +23,31 @@ _FILE = "text_image_small.npz"
 class SmallEncoder(nn.Module):
     """Convolutions over 64 px images, a transformer over the bytes of a text.
 
+    Several image towers of their own weights look at each picture, and the similarity is the mean
+    of theirs: what fools one (an optimizer looks for just that) seldom fools the other.
+
     Args:
-        width: of the image part's first layer.
-        dim: of the common space.
+        width: of the image towers' first layer.
+        dim: of the space in which each tower and the text meet.
+        towers: how many.
         about: how it was trained and how well it does, kept in its file.
     """
 
     image_size = 64
 
-    def __init__(self, width: int = 32, dim: int = 64, about: dict | None = None) -> None:
+    def __init__(
+        self, width: int = 32, dim: int = 64, towers: int = 2, about: dict | None = None
+    ) -> None:
         super().__init__()
         self.name = "small"
         self.about = about or {}
-        self._shape = {"width": width, "dim": dim}
-        layers: list[nn.Module] = []
-        channels = [3, width, 2 * width, 3 * width, 4 * width]
-        for a, b in itertools.pairwise(channels):
-            layers += [nn.Conv2d(a, b, 3, 2, 1), nn.GroupNorm(8, b), nn.SiLU()]
-            layers += [nn.Conv2d(b, b, 3, 1, 1, groups=8), nn.GroupNorm(8, b), nn.SiLU()]
-        self.image = nn.Sequential(*layers)
-        # Where things are matters (left, up): the last 4x4 map is read as it is.
-        self.image_out = nn.Sequential(
-            nn.Flatten(), nn.Linear(16 * channels[-1], 2 * dim), nn.SiLU(), nn.Linear(2 * dim, dim)
-        )
+        self._shape = {"width": width, "dim": dim, "towers": towers}
+        self.towers = nn.ModuleList(_tower(width, dim) for _ in range(towers))
         self.bytes = nn.Embedding(257, dim, padding_idx=256)
         self.places = nn.Parameter(0.02 * torch.randn(MAX_BYTES, dim))
         layer = nn.TransformerEncoderLayer(dim, 4, 2 * dim, 0.0, batch_first=True, norm_first=True)
         self.text = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
         self.text_out = nn.Linear(dim, dim)
-        self.log_scale = nn.Parameter(torch.tensor(2.3))
-        self.shift = nn.Parameter(torch.tensor(-4.0))
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """Return unit vectors [n,d], without gradients."""
@@ -71,17 +66,16 @@ class SmallEncoder(nn.Module):
         x = self.text(self.bytes(tokens) + self.places[:longest], src_key_padding_mask=unused)
         used = (~unused)[..., None].float()
         pooled = (x * used).sum(1) / used.sum(1).clamp(min=1)
-        return nn.functional.normalize(self.text_out(pooled), dim=-1)
+        one = nn.functional.normalize(self.text_out(pooled), dim=-1)
+        return one.repeat(1, len(self.towers)) / len(self.towers) ** 0.5
 
     def embed_images(self, images: Tensor) -> Tensor:
         """Return unit vectors [n,d] of images [n,3,64,64] 0..1; gradients reach the images."""
         if images.shape[1:] != (3, self.image_size, self.image_size):
             raise InputError(f"images must be [n, 3, 64, 64], got {list(images.shape)}")
-        return nn.functional.normalize(self.image_out(self.image(2 * images.float() - 1)), dim=-1)
-
-    def logits(self, images: Tensor, texts: Tensor) -> Tensor:
-        """Return log-odds [n,m] that a picture fits a text, of unit vectors [n,d] and [m,d]."""
-        return self.log_scale.exp() * images @ texts.T + self.shift
+        x = (2 * images.float() - 1).contiguous(memory_format=torch.channels_last)
+        each = [nn.functional.normalize(tower(x), dim=-1) for tower in self.towers]
+        return torch.cat(each, -1) / len(each) ** 0.5
 
     def save(self, path: Path) -> None:
         """Write weights (half precision) and what is known of them; no code."""
@@ -111,6 +105,20 @@ class SmallEncoder(nn.Module):
         except Exception as error:
             raise InputError(f"{path} is no text-image model of this project: {error}") from error
         return model.eval().requires_grad_(False)
+
+
+def _tower(width: int, dim: int) -> nn.Module:
+    """Return convolutions that halve the image four times, and what reads the last map."""
+    layers: list[nn.Module] = []
+    channels = [3, width, 2 * width, 3 * width, 4 * width]
+    for k, (a, b) in enumerate(itertools.pairwise(channels)):
+        layers += [nn.Conv2d(a, b, 3, 2, 1), nn.GroupNorm(8, b), nn.SiLU()]
+        if k:
+            layers += [nn.Conv2d(b, b, 3, 1, 1, groups=8), nn.GroupNorm(8, b), nn.SiLU()]
+    # Where things are matters (left, up): the last 4x4 map is read as it is.
+    layers += [nn.Flatten(), nn.Linear(16 * channels[-1], 2 * dim), nn.SiLU()]
+    tower = nn.Sequential(*layers, nn.Linear(2 * dim, dim))
+    return tower.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def _own_file() -> Path:

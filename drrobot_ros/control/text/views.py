@@ -20,10 +20,14 @@ class Stage:
     Attributes:
         center: middle of the pictures [3], base frame, m.
         radius_m: of the sphere that holds the poses.
+        spread_rad: how far to either side of the front a robot can be looked at and its poses still
+            told: an arm seen from half-way to the left reaches forward as it does to the right
+            seen from half-way to the right.
     """
 
     center: np.ndarray
     radius_m: float
+    spread_rad: float
 
     @classmethod
     def of(cls, model: RobotModel, names: PoseNames) -> "Stage":
@@ -34,13 +38,13 @@ class Stage:
         if isinstance(names, HandPoses):
             fingers = T[moving[2:]]
             center = (fingers.min(0) + fingers.max(0)) / 2
-            return cls(center, 1.5 * float(np.linalg.norm(fingers - center, axis=1).max()))
+            return cls(center, 1.25 * float(np.linalg.norm(fingers - center, axis=1).max()), 0.6)
         random = np.random.default_rng(0)
         poses = np.stack([names.sample(random, None) for _ in range(200)])
         every = model.forward_kinematics(torch.from_numpy(poses))[..., :3, 3].numpy()
         shoulder = T[moving[1]]
         reach = float(np.quantile(np.linalg.norm(every[:, -1] - shoulder, axis=1), 0.98))
-        return cls(shoulder + 0.25 * reach * np.eye(3)[2], 0.9 * reach)
+        return cls(shoulder + 0.25 * reach * np.eye(3)[2], reach, 0.4)
 
     def view(self, azimuth: float, elevation: float, size: int, zoom: float = 1.0) -> Viewpoint:
         """Return a viewpoint in front (base frame's +x), turned to the left by the azimuth, rad."""
@@ -52,6 +56,6 @@ class Stage:
         return Viewpoint(camera, look_at(eye, self.center), (0.55, 0.6, 0.65))
 
     def fan(self, count: int, size: int) -> tuple[Viewpoint, ...]:
-        """Return viewpoints side by side, 70 degrees from first to last."""
-        angles = np.radians(35) * (np.linspace(-1, 1, count) if count > 1 else np.zeros(1))
+        """Return viewpoints side by side."""
+        angles = self.spread_rad * (np.linspace(-1, 1, count) if count > 1 else np.zeros(1))
         return tuple(self.view(a, np.radians(20), size) for a in angles)

@@ -12,6 +12,7 @@ COMMANDS = (
     "demo",
     "estimate",
     "calibrate",
+    "optimize",
     "identify",
     "train",
     "evaluate",

@@ -10,10 +10,10 @@ from drrobot_ros.geometry.lens import Lens
 from drrobot_ros.recordings.camera_info import read_camera_info
 
 
-def add_camera_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of a camera's intrinsics and pose."""
+def add_camera_flags(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Add the flags of a camera's intrinsics and pose, which may be left out if not required."""
     group = parser.add_argument_group("camera")
-    which = group.add_mutually_exclusive_group(required=True)
+    which = group.add_mutually_exclusive_group(required=required)
     which.add_argument(
         "--camera", nargs=4, type=float, metavar=("FX", "FY", "CX", "CY"), help="intrinsics [px]"
     )
@@ -25,7 +25,7 @@ def add_camera_flags(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=float,
         metavar="NUMBER",
-        required=True,
+        required=required,
         help="pose of the optical frame in the base frame: x y z qx qy qz qw, or "
         "x y z roll pitch yaw [m, rad]",
     )

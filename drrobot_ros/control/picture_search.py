@@ -36,7 +36,7 @@ _CAMERA = "goal"
 _FINE_WIDTH = 320
 _HELD_RAD = 1e-4  # deviation of a joint that must not move
 _SAME_RAD = 0.02  # two searches that end no farther apart agree
-_OWN_COLORS = 0.05  # mean difference of colours below which a picture has the robot's own
+_OWN_COLORS = 0.07  # mean difference of colours below which a picture has the robot's own
 _FAR_NATS = 2.0  # what being off the start by the spread costs: pictures tell thousands
 #: Turns that a wrong local optimum may hide, as shares of half a turn.
 _TURNS = tuple(s * x for x in (0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0) for s in (1, -1))
@@ -289,7 +289,7 @@ class _Run:
         before = self._color_error(self._best)
         self._tell("refining")
         start = Start(self._best, {_CAMERA: self._T})
-        stages = [Stage(self._widths[1], 1, 8), Stage(self._widths[1], 0, 12)]
+        stages = [Stage(self._widths[1], 0, 20)]
         q = self._photometric.solve([self._seen], start, stages, self._priors)[0].q
         after = self._color_error(q)
         if after < min(before, _OWN_COLORS) and self._worth(q) > 0.95 * self._score:

@@ -29,7 +29,7 @@ class PlanConfig(OptimizerConfig):
         1e-3, "weight of staying near the start, per rad^2 or m^2", minimum=0.0
     )
     smoothness: float = setting(
-        1e-4, "weight of a motion's squared accelerations, per (rad/s^2)^2", minimum=0.0
+        1e-3, "weight of a motion's squared accelerations, per (rad/s^2)^2", minimum=0.0
     )
     manipulability: float = setting(
         0.0, "weight of room to move: minus the log of Yoshikawa's measure", minimum=0.0

@@ -24,6 +24,10 @@ Matrix = NDArray[np.float64]
 _POINTS = 300  # of the robot's own, where tracks do not correspond
 _LOOKS = 6  # time steps at which it is looked which points are seen
 _STEP_ITERATIONS = 8
+_STEP_STAY = 5.0  # px^2 per rad^2: what no track tells goes on as before
+_GOES_ON = 0.8  # share of the velocity that is kept where nothing tells it
+_ROUNDS = 3  # of binding late tracks anew to the common solution
+_SLIP_PX = 3.0  # a bound track this far off pulls less: it may have slipped
 _FAR_PX = 20.0  # Chamfer pairs farther apart pull with constant force
 
 #: Told of (what is done, fraction, cost, motion so far [T,nq]); returns False to stop.
@@ -115,14 +119,16 @@ class _Run:
         self._model, self._gaussians, self._view = model, gaussians, view
         self._start, self._told, self._config = start, told, config
         self._bound = goal.correspondence == "bound"
-        self._tracks = goal.tracks.tracks
+        self._tracks = goal.tracks.tracks.copy()
         self._times = goal.tracks.times(config.rate_hz)
         self._deadline = time.perf_counter() + config.budget_s if config.budget_s else None
         moving = _moving_links(model, free)
         if not moving.any():
             raise InputError("no link moves with the joints that are free")
         self._moving = moving
-        weights = TrackWeights(config.smoothness, config.stay_near, 4.0 if self._bound else _FAR_PX)
+        weights = TrackWeights(config.smoothness, config.stay_near, _FAR_PX)
+        if self._bound:
+            weights = dataclasses.replace(weights, robust_px=_SLIP_PX, forgetting=True)
         if self._bound:
             points, on = bind(model, gaussians, start, view, self._tracks[0])
             if not moving[points.links].any():
@@ -131,6 +137,7 @@ class _Run:
                     "start; is the viewpoint the camera that saw them?"
                 )
             self._chosen = np.flatnonzero(on)
+            self._first_points, self._first_chosen = points, self._chosen
         else:
             points = visible_points(model, gaussians, start, view, _POINTS)
             self._chosen = np.arange(self._tracks.shape[1])
@@ -154,8 +161,11 @@ class _Run:
         curve: tuple[tuple[int, float], ...] = ()
         try:
             self._step_by_step(q)
-            for last in (False, True):
-                if not self._bound:
+            for k in range(_ROUNDS):
+                last = k == _ROUNDS - 1
+                if self._bound and k:
+                    self._bind_again(q)
+                elif not self._bound:
                     self._look(q)
                 found = solve_tracks(
                     self._problem,
@@ -166,7 +176,7 @@ class _Run:
                     self._start,
                 )
                 q, reason, curve = found.q, found.stop_reason, found.curve
-                if self._bound or reason in (StopReason.CANCELED, StopReason.BUDGET):
+                if reason in (StopReason.CANCELED, StopReason.BUDGET):
                     break
         except StoppedError as stopped:
             reason = stopped.reason
@@ -178,23 +188,37 @@ class _Run:
         for t in range(first, len(q)):
             before = q[t - 1] if t else self._start
             # How it moved so far tells where it is going.
-            guess = before + (before - q[t - 2] if t >= 2 else 0.0)
+            guess = before + (_GOES_ON * (before - q[t - 2]) if t >= 2 else 0.0)
             problem = self._problem
             guess = np.where(problem.free, np.clip(guess, *_range(problem)), before)
             if known(problem.tracks[t]).any():
-                step = problem.part(slice(t, t + 1))
+                stay = dataclasses.replace(problem.weights, stay_near=_STEP_STAY)
+                step = dataclasses.replace(problem.part(slice(t, t + 1)), weights=stay)
                 iterations = _STEP_ITERATIONS * (1 if t else 4)
-                found = solve_tracks(step, guess[None], iterations, anchor=before)
+                found = solve_tracks(step, guess[None], iterations, anchor=guess)
                 q[t] = found.q[0]
             else:
                 q[t] = before
             q[t + 1 :] = q[t]
             if self._bound:
+                self._drop_slipped(t, q[t])
                 self._bind_new(t, q[t])
             if not self._tell(0.5 * t / len(q), float("nan"), q, "following"):
                 raise StoppedError(StopReason.CANCELED)
             if self._deadline is not None and time.perf_counter() > self._deadline:
                 raise StoppedError(StopReason.BUDGET)
+
+    def _drop_slipped(self, t: int, q: NDArray[np.float64]) -> None:
+        """Forget tracks, from now on, that have left the point they began at."""
+        problem = self._problem
+        pixels, _, _ = problem.points.project(self._model, q, self._view)
+        seen = known(problem.tracks[t])
+        if seen.sum() < 2 * self._model.nq:
+            return
+        off = np.linalg.norm(pixels[0] - np.where(seen[:, None], problem.tracks[t], 0), axis=1)
+        slipped = seen & (off > max(_SLIP_PX, 4 * float(np.median(off[seen]))))
+        self._tracks[t:, self._chosen[slipped]] = np.nan
+        self._problem = dataclasses.replace(problem, tracks=self._tracks[:, self._chosen])
 
     def _bind_new(self, t: int, q: NDArray[np.float64]) -> None:
         """Bind tracks that are seen for the first time."""
@@ -212,6 +236,24 @@ class _Run:
         )
         self._problem = dataclasses.replace(
             self._problem, points=both, tracks=self._tracks[:, self._chosen]
+        )
+
+    def _bind_again(self, q: Matrix) -> None:
+        """Bind the tracks that began late to where the common solution sees them begin."""
+        seen = known(self._tracks)
+        first = np.where(seen.any(0), seen.argmax(0), -1)
+        every = [(self._first_points, self._first_chosen)]
+        for t in np.unique(first[first > 0]):
+            new = np.flatnonzero(first == t)
+            points, on = bind(self._model, self._gaussians, q[t], self._view, self._tracks[t, new])
+            every.append((points, new[on]))
+        self._chosen = np.concatenate([chosen for _, chosen in every])
+        points = RobotPoints(
+            np.concatenate([p.links for p, _ in every]),
+            np.concatenate([p.points for p, _ in every]),
+        )
+        self._problem = dataclasses.replace(
+            self._problem, points=points, tracks=self._tracks[:, self._chosen]
         )
 
     def _look(self, q: Matrix) -> None:

@@ -36,12 +36,14 @@ class TrackWeights:
     Attributes:
         smoothness: weight of squared accelerations, per (rad/s^2)^2.
         stay_near: weight of squared distance from the start, per rad^2.
-        robust_px: tracks farther than this pull with constant force.
+        robust_px: tracks farther than this pull with constant force, or less and less.
+        forgetting: they pull less and less: they have slipped, or are another's.
     """
 
     smoothness: float = 1e-4
     stay_near: float = 1e-3
     robust_px: float = 4.0
+    forgetting: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -177,10 +179,14 @@ def _evaluate(
     residual, weight, owner = _pairs(problem, pixels)
     length = np.linalg.norm(residual, axis=-1)
     limit = problem.weights.robust_px
-    far = length > limit
-    loss = np.where(far, 2 * limit * length - limit**2, length**2)
+    if problem.weights.forgetting:  # Cauchy's loss
+        off = 1 + (length / limit) ** 2
+        loss, pull = limit**2 * np.log(off), weight / off
+    else:  # Huber's
+        far = length > limit
+        loss = np.where(far, 2 * limit * length - limit**2, length**2)
+        pull = weight * np.where(far, limit / np.maximum(length, 1e-9), 1.0)
     data = float((weight * loss).sum())
-    pull = weight * np.where(far, limit / np.maximum(length, 1e-9), 1.0)
     rows = np.take_along_axis(J, owner[..., None, None], 1)
     n = q.shape[1]
     # As one product per time step: rows [2K,n] weighed by the square root of their pull.

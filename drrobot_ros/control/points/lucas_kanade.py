@@ -23,11 +23,11 @@ Image = NDArray[np.uint8]
 class LucasKanadeConfig:
     """How points are chosen and followed."""
 
-    points: int = setting(200, "points followed at once", minimum=4, maximum=10000)
+    points: int = setting(400, "points followed at once", minimum=4, maximum=10000)
     quality: float = setting(
-        0.01, "least corner, as a share of the strongest one", minimum=1e-5, maximum=1.0
+        0.002, "least corner, as a share of the strongest one", minimum=1e-5, maximum=1.0
     )
-    distance_px: float = setting(5.0, "between points", unit="px", minimum=1.0)
+    distance_px: float = setting(4.0, "between points", unit="px", minimum=1.0)
     window_px: int = setting(15, "width of the patch that is compared", unit="px", minimum=5)
     levels: int = setting(3, "pyramid levels above the image's own", minimum=0, maximum=8)
     backward_px: float = setting(

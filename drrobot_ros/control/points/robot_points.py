@@ -14,7 +14,9 @@ from drrobot_ros.errors import InputError
 Matrix = NDArray[np.float64]
 
 _COVERED = 0.8  # alpha above which a pixel shows the robot
+_INSIDE = 0.005  # how far inside the contour a track begins, as a share of the image's width
 _BEHIND_M = 0.015  # a point farther behind what is rendered is hidden
+_BORDER_M = 0.005  # a pixel this near to another link as well belongs to neither
 _ON_M = 0.03  # a surface point is this near to a splat at most
 
 
@@ -120,7 +122,11 @@ def bind(
     Returns:
         Points of those pixels that show the robot [P], and which these are [K].
     """
+    from scipy.ndimage import minimum_filter
+
     alpha, depth = surface(model, gaussians, q, view)
+    # Tracks at the contour slip: only points well inside are taken.
+    alpha = minimum_filter(alpha, 2 * max(1, round(_INSIDE * view.camera.width)) + 1)
     shown = known(pixels)
     at, inside = _pixel_of(np.where(shown[:, None], pixels, -1.0), view)
     on = shown & inside & (alpha[at[:, 1], at[:, 0]] > _COVERED)
@@ -138,7 +144,8 @@ def bind(
     gap, nearest = KDTree(centres).query(in_base[on], k=3)
     owner = links[nearest]
     # At the border of two links a pixel may belong to either: it is left out.
-    sure = (gap[:, 0] < _ON_M) & (owner == owner[:, :1]).all(1)
+    other = (owner != owner[:, :1]) & (gap < gap[:, :1] + _BORDER_M)
+    sure = (gap[:, 0] < _ON_M) & (other.sum(1) == 0)
     on[np.flatnonzero(on)[~sure]] = False
     rows = owner[sure, 0]
     T_links = model.forward_kinematics(torch.from_numpy(np.asarray(q, np.float64))).numpy()[rows]

@@ -247,6 +247,8 @@ def test_bad_prompts_and_models_are_refused(own, arm, splats) -> None:
         TextSimilarity(own, "up")(at)
     with pytest.raises(InputError, match="no text-image model is named"):
         load_encoder(" ")
+    with pytest.raises(InputError, match=r"knows poses by their names only.*a fist.*real CLIP"):
+        TextSimilarity(own, "the giraffe")
     with pytest.raises(InputError, match="open_clip"):
         load_encoder("open_clip:ViT-B-32:weights.pt")
 

@@ -211,7 +211,7 @@ def main() -> None:
     encoder.about = {
         "held_out_accuracy": scores,
         "correlation_with_nearness": even,
-        "captions": {m.name: [w[0] for w in s.words] for m, s in zip(models, sets, strict=True)},
+        "captions": {m.name: s.words for m, s in zip(models, sets, strict=True)},
         "command": {k: str(v) for k, v in vars(args).items() if k not in ("out", "robots")},
         "cpu_s": round(time.process_time() - began),
     }

@@ -6,6 +6,7 @@ network; for open language give a real CLIP (see `encoder.load_encoder`).
 
 import itertools
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from drrobot_ros.errors import InputError
 FORMAT = 2
 MAX_BYTES = 96
 _FILE = "text_image_small.npz"
+#: Words of captions that say nothing of a pose.
+_LITTLE = frozenset(["a", "all", "an", "and", "like", "only", "showing", "sign", "the", "to"])
 
 
 class SmallEncoder(nn.Module):
@@ -50,9 +53,25 @@ class SmallEncoder(nn.Module):
         self.text_out = nn.Linear(dim, dim)
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return unit vectors [n,d], without gradients."""
+        """Return unit vectors [n,d], without gradients.
+
+        Raises:
+            InputError: a text without a single word of those it was trained on.
+        """
+        known = {w for said in self._captions() for word in said for w in _words(word)}
+        for text in texts:
+            if known and not known & _words(text):
+                names = ", ".join(dict.fromkeys(said[0] for said in self._captions()))
+                raise InputError(
+                    f"the {self.name} text-image model knows poses by their names only, and "
+                    f"{text!r} is none of them: {names}. For other words give a real CLIP"
+                )
         with torch.no_grad():
             return self.encode_texts(texts)
+
+    def _captions(self) -> list[list[str]]:
+        """Return the captions it was trained on, each in all its words."""
+        return [said for robot in self.about.get("captions", {}).values() for said in robot]
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return unit vectors [n,d] with gradients to the weights."""
@@ -105,6 +124,10 @@ class SmallEncoder(nn.Module):
         except Exception as error:
             raise InputError(f"{path} is no text-image model of this project: {error}") from error
         return model.eval().requires_grad_(False)
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower())) - _LITTLE
 
 
 def _tower(width: int, dim: int) -> nn.Module:

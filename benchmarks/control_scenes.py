@@ -1,13 +1,14 @@
 """Robots, cameras and goals that the control benchmarks share; MuJoCo renders what is seen."""
 
 import dataclasses
+import os
+from pathlib import Path
 
 import numpy as np
+from common import ROOT
 
 from drrobot_ros.control.candidate import Viewpoint
-from drrobot_ros.control.config import SafetyConfig
 from drrobot_ros.control.planning import Planner
-from drrobot_ros.control.safety import SafetyGate
 from drrobot_ros.demo.arm import arm_urdf
 from drrobot_ros.geometry.camera import PinholeCamera, look_at
 from drrobot_ros.robot import RobotModel
@@ -61,6 +62,12 @@ class Scene:
         return np.where(self.arm, np.clip(q, low, high), self.home)
 
 
+def menagerie() -> Path:
+    """Return the folder with the Menagerie robots."""
+    named = os.environ.get("DRROBOT_MENAGERIE") or os.environ.get("MENAGERIE_ROOT")
+    return Path(named) if named else ROOT.parent / "shared" / "data" / "menagerie"
+
+
 def load_robot(name: str) -> tuple[RobotModel, np.ndarray]:
     """Return a robot and the middle of its poses.
 
@@ -68,11 +75,7 @@ def load_robot(name: str) -> tuple[RobotModel, np.ndarray]:
         ModelError: its files are missing.
     """
     file, home = ROBOTS[name]
-    if file is None:
-        model = RobotModel.load(arm_urdf())
-    else:
-        folder, entry = file.split("/")
-        model = RobotModel.from_menagerie(f"{folder}/{entry}")
+    model = RobotModel.load(arm_urdf() if file is None else menagerie() / file)
     q = np.asarray(model.neutral(), np.float64)
     q[: len(home)] = home
     return model, q
@@ -84,8 +87,7 @@ def make_scene(
     """Return a scene."""
     model, home = load_robot(name)
     camera, T = PinholeCamera.from_fov(width, height, np.radians(45)), look_at(EYE, AIM)
-    gate = SafetyGate(model, SafetyConfig())
-    planner = Planner(model, GaussianRobot.from_model(model, count=splats), gate)
+    planner = Planner(model, GaussianRobot.from_model(model, count=splats))
     span = np.minimum(model.upper, np.pi) - np.maximum(model.lower, -np.pi)
     simulation = SimulatedRobot(model, camera, T, SceneConfig(seed=seed))
     return Scene(name, model, planner, simulation, Viewpoint(camera, T), home, span > _ARM_RANGE)

@@ -21,13 +21,16 @@ from drrobot_ros.robot import RobotModel
 
 Matrix = NDArray[np.float64]
 
-_POINTS = 300  # of the robot's own, where tracks do not correspond
+_POINTS = 1200  # of the robot's own, where tracks do not correspond
 _LOOKS = 6  # time steps at which it is looked which points are seen
 _STEP_ITERATIONS = 8
 _STEP_STAY = 5.0  # px^2 per rad^2: what no track tells goes on as before
+# Settings weigh costs of pictures, of about 0.1; those of tracks are px^2. Sets without
+# correspondence leave much open: there the start counts more.
+_BOUND_STAY, _CHAMFER_STAY = 10.0, 1000.0
 _GOES_ON = 0.8  # share of the velocity that is kept where nothing tells it
 _ROUNDS = 3  # of binding late tracks anew to the common solution
-_SLIP_PX = 3.0  # a bound track this far off pulls less: it may have slipped
+_SLIP_PX = 2.0  # a bound track this far off pulls less: it may have slipped
 _FAR_PX = 20.0  # Chamfer pairs farther apart pull with constant force
 
 #: Told of (what is done, fraction, cost, motion so far [T,nq]); returns False to stop.
@@ -126,9 +129,11 @@ class _Run:
         if not moving.any():
             raise InputError("no link moves with the joints that are free")
         self._moving = moving
-        weights = TrackWeights(config.smoothness, config.stay_near, _FAR_PX)
         if self._bound:
-            weights = dataclasses.replace(weights, robust_px=_SLIP_PX, forgetting=True)
+            stay, far = _BOUND_STAY * config.stay_near, _SLIP_PX
+        else:
+            stay, far = _CHAMFER_STAY * config.stay_near, _FAR_PX
+        weights = TrackWeights(config.smoothness, stay, far, self._bound)
         if self._bound:
             points, on = bind(model, gaussians, start, view, self._tracks[0])
             if not moving[points.links].any():

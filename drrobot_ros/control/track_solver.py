@@ -216,9 +216,8 @@ def _pairs(problem: TrackProblem, pixels: Matrix) -> tuple[Matrix, Matrix, NDArr
         owner = np.broadcast_to(np.arange(count), valid.shape)
         return residual, _shares(valid), owner
     filled = np.where(seen[..., None], tracks, 0.0)
-    gap = np.linalg.norm(pixels[:, :, None] - filled[:, None], axis=-1)
-    gap = np.where(own[:, :, None] & seen[:, None], gap, np.inf)
-    to_track, to_point = gap.argmin(2), gap.argmin(1)
+    to_track = _nearest(pixels, filled, seen)
+    to_point = _nearest(filled, pixels, own)
     both = (own.sum(1) > 0)[:, None] & (seen.sum(1) > 0)[:, None]
     valid = np.concatenate([_shares(own & both), _shares(seen & both)], 1)
     every = np.broadcast_to(np.arange(count), to_track.shape)
@@ -226,6 +225,18 @@ def _pairs(problem: TrackProblem, pixels: Matrix) -> tuple[Matrix, Matrix, NDArr
     target = np.concatenate([np.take_along_axis(filled, to_track[..., None], 1), filled], 1)
     here = np.take_along_axis(pixels, owner[..., None], 1)
     return np.where((valid > 0)[..., None], here - target, 0.0), valid, owner
+
+
+def _nearest(points: Matrix, others: Matrix, valid: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the nearest valid of others [T,K,2] of each point [T,P,2], as its index [T,P]."""
+    from scipy.spatial import KDTree
+
+    nearest = np.zeros(points.shape[:2], np.int64)
+    for t in range(len(points)):
+        rows = np.flatnonzero(valid[t])
+        if len(rows):
+            nearest[t] = rows[KDTree(others[t, rows]).query(points[t])[1]]
+    return nearest
 
 
 def _shares(valid: NDArray[np.bool_]) -> Matrix:

@@ -183,11 +183,13 @@ class _Run:
         return found
 
     def _check(self, estimates: Sequence[Estimate]) -> None:
-        lost = [e.state is TrackingState.LOST for e in estimates]
-        if np.mean(lost) > 1 - _SEEN:
+        lost = sum(e.state is TrackingState.LOST for e in estimates)
+        believed = sum(e.state is TrackingState.TRACKING for e in estimates)
+        if lost > (1 - _SEEN) * len(estimates) or not believed:
             raise InputError(
-                f"the video shows no such robot: lost in {sum(lost)} of {len(lost)} images. Is the "
-                "viewpoint roughly where the video's camera was?"
+                f"the video shows no such robot: of {len(estimates)} images {believed} are "
+                f"believed, in {lost} it is lost. Is the viewpoint roughly where the video's "
+                "camera was, and the start near the first pose?"
             )
 
     def _told_of(

@@ -215,13 +215,16 @@ def distances(
     Returns:
         [T] px, and [T] px or NaN where the numbers of points differ.
     """
+    from scipy.spatial import KDTree
+
     chamfer, matched = np.full(len(own), np.nan), np.full(len(own), np.nan)
     for t in range(len(own)):
         there = known(tracks[t])
         here = np.ones(own.shape[1], bool) if own_seen is None else own_seen[t]
         if here.any() and there.any():
-            gap = np.linalg.norm(own[t][here][:, None] - tracks[t][there], axis=-1)
-            chamfer[t] = gap.min(1).mean() + gap.min(0).mean()
+            mine, theirs = own[t][here], tracks[t][there]
+            to_track, to_point = KDTree(theirs).query(mine)[0], KDTree(mine).query(theirs)[0]
+            chamfer[t] = to_track.mean() + to_point.mean()
         if own.shape[1] == tracks.shape[1] and there.any():
             matched[t] = np.linalg.norm(own[t] - tracks[t], axis=-1)[there].mean()
     return chamfer, matched

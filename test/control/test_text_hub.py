@@ -1,6 +1,8 @@
 """Models of `transformers` from a folder: real classes, random weights, a tokenizer of bytes."""
 
 import json
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -137,3 +139,20 @@ def test_models_without_text_features_are_refused(tmp_path: Path) -> None:
     BertModel(config).save_pretrained(tmp_path)
     with pytest.raises(InputError, match="BertModel, which has no text and image features"):
         load_encoder(str(tmp_path))
+
+
+def test_files_that_open_clip_cannot_read_are_refused(monkeypatch, tmp_path: Path) -> None:
+    def fails(name: str, pretrained: str) -> None:
+        raise IndexError("pop from empty list")
+
+    stand_in = types.SimpleNamespace(
+        list_models=lambda: ["ViT-B-32"], create_model_and_transforms=fails
+    )
+    monkeypatch.setitem(sys.modules, "open_clip", stand_in)
+    with pytest.raises(InputError, match=r"no model 'ViT-X'; it has ViT-B-32"):
+        load_encoder("open_clip:ViT-X:weights.pt")
+    with pytest.raises(InputError, match=r"no weights .*hf download"):
+        load_encoder(f"open_clip:ViT-B-32:{tmp_path / 'missing.pt'}")
+    (tmp_path / "torn.pt").write_bytes(b"torn")
+    with pytest.raises(InputError, match=r"holds no weights of open_clip's ViT-B-32: pop from"):
+        load_encoder(f"open_clip:ViT-B-32:{tmp_path / 'torn.pt'}")

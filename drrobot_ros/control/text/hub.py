@@ -171,9 +171,12 @@ def _open_clip(source: str) -> OpenClipEncoder:
             f"no weights {weights!r}: give open_clip:<model>:<file>, the file from e.g. "
             f"`hf download laion/CLIP-ViT-B-32-laion2B-s34B-b79K`"
         )
-    model, _, _ = open_clip.create_model_and_transforms(
-        name, pretrained=str(Path(weights).expanduser())
-    )
+    try:
+        model, _, _ = open_clip.create_model_and_transforms(
+            name, pretrained=str(Path(weights).expanduser())
+        )
+    except Exception as error:  # torch raises what it likes at files of other kinds
+        raise InputError(f"{weights!r} holds no weights of open_clip's {name}: {error}") from error
     mean = getattr(model.visual, "image_mean", None) or TransformersEncoder._MEAN
     std = getattr(model.visual, "image_std", None) or TransformersEncoder._STD
     return OpenClipEncoder(name, model, open_clip.get_tokenizer(name), mean, std)

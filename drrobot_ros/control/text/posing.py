@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,7 @@ def pose_from_text(
     config: PosingConfig | None = None,
     free: NDArray[np.bool_] | None = None,
     watcher: Watcher | None = None,
+    more: Sequence[Term] = (),
 ) -> OptimizationResult:
     """Return the joint positions whose pictures are most like a sentence.
 
@@ -91,6 +93,7 @@ def pose_from_text(
         config: settings; without a budget the result depends on the seed alone.
         free: which joints may move [nq]; None: all.
         watcher: told of progress; returns False to stop.
+        more: what else counts, e.g. distances from obstacles and of the robot from itself.
 
     Raises:
         InputError: an empty or overlong prompt, a start of wrong size or out of the limits.
@@ -103,7 +106,7 @@ def pose_from_text(
 
     def objective(crops: int) -> WeightedSum:
         text = TextSimilarity(encoder, prompt, negative, crops=crops, seed=config.seed)
-        return WeightedSum([Term(text), natural])
+        return WeightedSum([Term(text), natural, *more])
 
     stopped = False
 

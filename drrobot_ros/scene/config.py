@@ -24,15 +24,15 @@ class ReconstructionConfig:
     )
     points: int = setting(400, "depth points per object that are fitted", minimum=50, maximum=5000)
     appearance: bool = setting(True, "refine layout, light and material by rendering")
-    appearance_steps: int = setting(60, "of that refinement", minimum=1, maximum=1000)
+    appearance_steps: int = setting(40, "of that refinement", minimum=1, maximum=1000)
     appearance_width_px: int = setting(
-        240, "width of the images it renders", unit="px", minimum=32, maximum=4096
+        160, "width of the images it renders", unit="px", minimum=32, maximum=4096
     )
     meshes: bool = setting(True, "go on from primitives to meshes")
-    voxels: int = setting(44, "cells along an object's longest side", minimum=12, maximum=160)
+    voxels: int = setting(36, "cells along an object's longest side", minimum=12, maximum=160)
     symmetry: bool = setting(True, "the hidden side mirrors the seen one where nothing says no")
     cage: bool = setting(True, "refine the meshes by a cage")
-    cage_cells: int = setting(4, "cells of the cage along a side", minimum=1, maximum=12)
+    cage_cells: int = setting(3, "cells of the cage along a side", minimum=1, maximum=12)
     cage_steps: int = setting(12, "of that refinement", minimum=1, maximum=200)
     density: float = setting(400.0, "assumed, for masses", unit="kg/m^3", minimum=1.0)
     friction: float = setting(0.8, "assumed, of objects", minimum=0.0, maximum=5.0)

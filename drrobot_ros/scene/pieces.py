@@ -10,7 +10,8 @@ Cells = NDArray[np.int64]
 
 _LOOSE = 1.12  # a hull may be so much larger than what it holds
 _WORTH = 0.95  # a cut has to make the hulls together so much smaller
-_PLACES = (0.2, 0.35, 0.5, 0.65, 0.8)
+_HOLLOW = 1.35
+_PLACES = (0.5, 0.35, 0.65, 0.2, 0.8, 0.1, 0.9)
 _FEWEST = 8
 _CELLS = 20  # along the longest side, for the decision where to cut
 _CORNERS = np.array([(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)])
@@ -69,10 +70,12 @@ def _cut(cells: Cells, most: int) -> list[Cells]:
 
 
 def _halves(volume: float, cells: Cells) -> list[tuple[float, Cells]] | None:
-    best, found = _WORTH * volume, None
+    # Halves of a ring fill their hulls no better, but their halves do: a hollow is cut anyway.
+    hollow = volume > _HOLLOW * len(cells)
+    best, found = (1.001 if hollow else _WORTH) * volume, None
     low, size = cells.min(0), np.ptp(cells, axis=0) + 1
     for axis in range(3):
-        cuts = {int(round(low[axis] + part * size[axis])) for part in _PLACES if size[axis] > 2}
+        cuts = [round(low[axis] + part * size[axis]) for part in _PLACES if size[axis] > 2]
         for place in cuts:
             first = cells[:, axis] < place
             if min(first.sum(), (~first).sum()) < _FEWEST:

@@ -25,7 +25,6 @@ from drrobot_ros.configuration import setting, validate
 from drrobot_ros.control.config import SafetyConfig
 from drrobot_ros.control.plan_config import PlanConfig
 from drrobot_ros.errors import InputError
-from drrobot_ros.geometry.camera import PinholeCamera
 from drrobot_ros.geometry.pose_numbers import pose_from_numbers
 from drrobot_ros.media import read_sequence, write_image
 
@@ -78,7 +77,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("robot")
     add_flags(group, RobotFlags)
     add_joint_flag(parser, "start")
-    add_flags(parser.add_argument_group("search"), PlanConfig)
+    add_flags(parser.add_argument_group("search"), PlanConfig, "plan-")
     add_flags(parser.add_argument_group("safety"), SafetyConfig, "safety-")
 
 
@@ -90,14 +89,14 @@ def run(options: argparse.Namespace) -> int:
     from drrobot_ros.control.text.encoder import load_encoder
 
     flags = from_flags(OptimizeFlags, options)
-    config = from_flags(PlanConfig, options)
+    config = from_flags(PlanConfig, options, "plan-")
     wanted = [k for k in ("text", "image", "tracks", "video") if getattr(flags, k)]
     if not wanted:
         raise InputError("nothing is wanted: give --text, --image, --tracks or --video")
     robot = from_flags(RobotFlags, options)
     model = load_model(robot)
     start = joints_from(options.joints, model)
-    goals, views = goals_and_views(flags, options, model, start)
+    goals, views = goals_and_views(flags, options)
     obstacles = read_obstacles(flags.obstacles) if flags.obstacles else ()
     gate = SafetyGate(model, from_flags(SafetyConfig, options, "safety-"), obstacles)
     if not options.joints:  # a neutral position may lie at a limit
@@ -132,7 +131,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def goals_and_views(
-    flags: OptimizeFlags, options: argparse.Namespace, model: Any, start: Any
+    flags: OptimizeFlags, options: argparse.Namespace
 ) -> tuple[list[Any], tuple[Any, ...]]:
     """Return the goals that the flags name, and the viewpoints they need.
 
@@ -153,7 +152,7 @@ def goals_and_views(
     if tracks is not None:
         size = tracks.image_size
     if size is None:  # a sentence alone
-        return [SentenceGoal(flags.text, flags.negative)], sentence_views(model, start)
+        return [SentenceGoal(flags.text, flags.negative)], ()  # seen from the front
     if options.camera is None and not options.camera_info:
         raise InputError("the camera is not known: give --camera or --camera-info")
     if options.camera_pose is None:
@@ -174,7 +173,7 @@ def goals_and_views(
         images = VideoGenerator(flags.generator).generate(straight(picture), flags.text)
         return [VideoGoal(images, rate_hz, camera_known=flags.camera_known)], (view,)
     if images and flags.track_video:
-        tracks = _followed(flags, images, rate_hz, model, start, view)
+        tracks = _followed(flags, images, rate_hz)
     elif images:
         goals.append(VideoGoal(images, rate_hz, camera_known=flags.camera_known))
     if tracks is not None:
@@ -187,23 +186,6 @@ def goals_and_views(
     if flags.text:
         goals.append(SentenceGoal(flags.text, flags.negative))
     return goals, (view,)
-
-
-def sentence_views(model: Any, start: Any, size: int = 128) -> tuple[Any, ...]:
-    """Return viewpoints from which a sentence is judged: those its model was trained on."""
-    from drrobot_ros.control.candidate import Viewpoint
-    from drrobot_ros.control.text.captions import pose_names
-    from drrobot_ros.control.text.views import Stage
-    from drrobot_ros.rendering.viewpoint import pose_that_sees
-
-    try:
-        return Stage.of(model, pose_names(model)).fan(3, size)
-    except InputError:  # neither a hand nor an arm
-        camera = PinholeCamera.from_fov(size, size, 0.7)
-        return tuple(
-            Viewpoint(camera, pose_that_sees(model, start, camera, a), _GREY)
-            for a in (-0.5, 0.0, 0.5)
-        )
 
 
 def _images(flags: OptimizeFlags) -> tuple[list[Any], float]:
@@ -226,10 +208,8 @@ def _one(path: str) -> Any:
     return np.asarray(first)
 
 
-def _followed(
-    flags: OptimizeFlags, images: list[Any], rate_hz: float, model: Any, start: Any, view: Any
-) -> Any:
-    """Return tracks of points of a video, chosen on the robot where it is the robot's own."""
+def _followed(flags: OptimizeFlags, images: list[Any], rate_hz: float) -> Any:
+    """Return tracks of points of a video; those that begin off the robot are left out later."""
     from drrobot_ros.control.points.cotracker import CoTracker
     from drrobot_ros.control.points.lucas_kanade import track_points
 

@@ -32,10 +32,12 @@ def write_motion(
     _check_suffix(path)
     rows = [
         {
-            "time_from_start": round(float(t), 6),
-            "positions": [round(float(x), 6) for x in q],
-            "velocities": [round(float(x), 6) for x in v],
-            "accelerations": [round(float(x), 6) for x in a],
+            # Differences of samples are divided by the time between them, squared: a file of few
+            # digits would break limits that the motion keeps.
+            "time_from_start": round(float(t), 9),
+            "positions": [round(float(x), 12) for x in q],
+            "velocities": [round(float(x), 10) for x in v],
+            "accelerations": [round(float(x), 8) for x in a],
         }
         for t, q, v, a in zip(motion.times_s, motion.q, motion.v, motion.a, strict=True)
     ]

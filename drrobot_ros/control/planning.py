@@ -23,6 +23,7 @@ from drrobot_ros.control.plan_config import PlanConfig
 from drrobot_ros.control.plan_pictures import picture_of, plan_pictures
 from drrobot_ros.control.safety import SafetyGate
 from drrobot_ros.control.text.encoder import TextImageEncoder
+from drrobot_ros.control.text.posing import PosingConfig, default_views, pose_from_text
 from drrobot_ros.control.timing import follow_path, move_to
 from drrobot_ros.control.track_motion import TrackMotion, follow_tracks
 from drrobot_ros.control.trajectory import Matrix, Trajectory, Vector, joined
@@ -122,6 +123,7 @@ class Planner:
     ) -> None:
         self.model, self.gaussians = model, gaussians
         self.gate = gate or SafetyGate(model)
+        self._encoder = encoder
         self._terms = GoalTerms(model, gaussians, self.gate, encoder)
         self._searches: dict[bool, PictureSearch] = {}
 
@@ -142,6 +144,8 @@ class Planner:
         """
         began = time.perf_counter()
         start, free = self._checked(request)
+        if not request.views and any(isinstance(g, SentenceGoal) for g in request.goals):
+            request = dataclasses.replace(request, views=self._views_for_sentences())
         found = self._solve(request, start, free, _Watch(self, request, watcher, began))
         pictures = plan_pictures(self, request, start, found.q, found.curve, found.details)
         return Plan(
@@ -215,11 +219,10 @@ class Planner:
                 0 <= goal.view < len(request.views)
             ):
                 raise InputError(f"no viewpoint {goal.view}; there are {len(request.views)}")
-        alone = len(request.goals) == 1 and not isinstance(request.goals[0], SentenceGoal)
-        solved = (PictureGoal, TracksGoal, VideoGoal)
-        if request.config.method == "gauss_newton" and not (
-            alone and isinstance(request.goals[0], solved)
-        ):
+        if self._encoder is None and any(isinstance(g, SentenceGoal) for g in request.goals):
+            raise InputError("a sentence needs a text-image model, and none was given")
+        solved = isinstance(request.goals[0], PictureGoal | TracksGoal | VideoGoal)
+        if request.config.method == "gauss_newton" and not (solved and len(request.goals) == 1):
             raise InputError("method gauss_newton reaches a picture, tracks or a video alone")
         return start, free
 
@@ -232,6 +235,8 @@ class Planner:
         goals = list(request.goals)
         motion = next((g for g in goals if g.is_motion), None)
         found: _Found | None = None
+        if least_squares and len(goals) == 1 and isinstance(goals[0], SentenceGoal):
+            found = self._sentence(request, goals[0], start, free, watch)
         read: dict[int, Vector] = {}
         if isinstance(motion, VideoGoal):
             found = self._video(request, motion, start, free, watch)
@@ -254,6 +259,46 @@ class Planner:
             return False
         some = q[:: max(1, len(q) // _LOOKS)]
         return any(self.gate.checker.nearest(at).spare_m < 0 for at in some)
+
+    def _views_for_sentences(self) -> tuple[Viewpoint, ...]:
+        assert self._encoder is not None
+        try:
+            return default_views(self.model, self._encoder)
+        except InputError as error:  # neither a hand nor an arm: nobody knows its front
+            raise InputError(f"a sentence needs a viewpoint to look from ({error})") from error
+
+    def _sentence(
+        self,
+        request: PlanRequest,
+        goal: SentenceGoal,
+        start: Vector,
+        free: NDArray[np.bool_],
+        watch: "_Watch",
+    ) -> _Found:
+        assert self._encoder is not None
+        made = pose_from_text(
+            self.model,
+            self.gaussians,
+            self._encoder,
+            goal.prompt,
+            start,
+            self.gate.limits,
+            tuple(request.views),
+            goal.negative,
+            PosingConfig(budget_s=request.config.budget_s, seed=request.config.seed),
+            free,
+            watch.direct,
+        )
+        return _Found(
+            made.q,
+            np.zeros(1),
+            made.cost,
+            made.start_cost,
+            made.terms,
+            made.start_terms,
+            made.curve,
+            made.stop_reason,
+        )
 
     def _picture(
         self,
@@ -400,6 +445,8 @@ class Planner:
             assert found is not None
             terms.append(Term(_Follow(found.q), motion.weight))
         terms += self._terms.regularizers(config, still, times)
+        if found is not None and len(request.goals) == 1:
+            config = dataclasses.replace(config, starts=1)  # only to be mended
         left = config.budget_s and max(config.budget_s - watch.spent_s, 0.05)
         made = optimize(
             self.model,

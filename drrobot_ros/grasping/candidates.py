@@ -257,11 +257,14 @@ def _free(
     if not kept:
         return some
     balance, cover = np.array(balance_out), np.array(cover_out)
+    slack = (gripper.max_gap_m - np.array(width_out)) / 2
+    room = np.clip(slack / (config.clearance_m + 2 * config.pose_error_m), 0, 1)
     down = -(np.array(T_out)[:, :3, 2] @ scene.normal)
     score = (
         (0.25 + 0.75 * some.friction_margin)
         * (0.2 + 0.8 * balance)
         * (0.2 + 0.8 * cover)
+        * (0.4 + 0.6 * room)
         * (config.unseen_weight + (1 - config.unseen_weight) * some.seen)
         * (0.7 + 0.3 * np.clip(down, 0, 1))
     )

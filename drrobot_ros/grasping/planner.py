@@ -19,7 +19,8 @@ from drrobot_ros.robot.ik import inverse_kinematics
 
 Floats = NDArray[np.float64]
 
-_SURE = 0.9  # score in physics with which no more grasps are tried
+_SURE, _ENOUGH = 0.9, 3  # score in physics, and how many with it are enough
+_ALIKE_M, _ALIKE_COS = 0.03, 0.5  # how near two grasps are that fare alike
 _MOST_MOTIONS = 12  # grasps whose motion is planned, at most
 
 
@@ -96,6 +97,15 @@ def plan_grasp(
     if q_now.shape != (gripper.model.nq,) or not np.isfinite(q_now).all():
         raise InputError(f"q_now must be {gripper.model.nq} finite numbers, got {q_now!r}")
     return _Search(gripper, scene, scene.find(target), q_now, config, safety, watch).run()
+
+
+def _likeness(grasps: Candidates, row: int) -> Floats:
+    """Return how much every grasp is like one of them, 0 to 1."""
+    T = grasps.T_base_tool
+    far = np.linalg.norm(T[:, :3, 3] - T[row, :3, 3], axis=1) / _ALIKE_M
+    turned = np.abs(T[:, :3, 1] @ T[row, :3, 1])  # how parallel the closing axes are
+    along = np.clip((T[:, :3, 2] @ T[row, :3, 2] - _ALIKE_COS) / (1 - _ALIKE_COS), 0, 1)
+    return np.exp(-(far**2)) * turned**4 * along
 
 
 class _Search:
@@ -205,12 +215,17 @@ class _Search:
         trials = GraspTrials(self.gripper, self.scene, self.target, self.config)
         results: dict[int, TrialResult] = {}
         sure = 0
-        for row in range(min(len(grasps), self.config.tried)):
-            self._watch("physics", 0.4 + 0.4 * row / self.config.tried)
+        hope = np.array(grasps.score)
+        for k in range(min(len(grasps), self.config.tried)):
+            self._watch("physics", 0.4 + 0.4 * k / self.config.tried)
+            row = int(hope.argmax())
             results[row] = trials.run(grasps, row)
             sure += results[row].score > _SURE
-            if sure >= 3:
+            if sure >= _ENOUGH:
                 break
+            # What is much like one that failed will hardly do better.
+            hope *= 1 - (1 - results[row].score) * _likeness(grasps, row)
+            hope[list(results)] = -1
         self.counts["tried"] = len(results)
         good = [r for r, t in results.items() if np.mean(t.held) >= self.config.hold_margin]
         self.counts["held"] = len(good)

@@ -45,6 +45,9 @@ class PhysicsConfig:
         minimum=0.0,
         maximum=0.05,
     )
+    rolling_m: float = setting(
+        0.0003, "friction against rolling", unit="m", minimum=0.0, maximum=0.05
+    )
     iterations: int = setting(30, "of the contact solver, at most", minimum=1, maximum=200)
 
     def __post_init__(self) -> None:
@@ -222,8 +225,8 @@ class PhysicsWorld:
                 contype=SOLID,
                 conaffinity=ROBOT | SOLID | GROUND,
                 group=2 if shown else 3,
-                friction=(solid.friction, self.config.torsion_m, 1e-4),
-                condim=4,
+                friction=(solid.friction, self.config.torsion_m, self.config.rolling_m),
+                condim=6,
                 mass=float(solid.mass_kg * part),
                 rgba=(*solid.rgb, 1.0),
             )
@@ -337,6 +340,19 @@ class PhysicsWorld:
         """Return the joints' velocities [nq]."""
         m, d = self.mj_model, self.data
         return np.array([d.qvel[m.jnt_dofadr[j]] if j >= 0 else 0.0 for j in self._joint])
+
+    def still(self, speed: float = 2e-3) -> bool:
+        """Tell whether no solid moves faster than so many m/s."""
+        m, d = self.mj_model, self.data
+        for body in self._solid_body.values():
+            if m.body_jntnum[body]:
+                v = m.jnt_dofadr[m.body_jntadr[body]]
+                # Turning counts by what it moves 5 cm away.
+                if np.linalg.norm(d.qvel[v : v + 3]) > speed:
+                    return False
+                if 0.05 * np.linalg.norm(d.qvel[v + 3 : v + 6]) > speed:
+                    return False
+        return True
 
     def link_pose(self, link: str) -> Floats:
         """Return T_base_link [4, 4]."""

@@ -109,9 +109,13 @@ setup(
         "console_scripts": [
             f"drrobot = {NAME}.cli:main",
             f"calibrator = {NAME}.ros.nodes.calibrator:main",
+            f"grasp_planner = {NAME}.ros.nodes.grasp_planner:main",
             f"pose_estimator = {NAME}.ros.nodes.pose_estimator:main",
             f"robot_identifier = {NAME}.ros.nodes.robot_identifier:main",
+            f"scene_reconstructor = {NAME}.ros.nodes.scene_reconstructor:main",
             f"simulated_robot = {NAME}.ros.nodes.simulated_robot:main",
+            f"visual_control = {NAME}.ros.nodes.visual_control:main",
+            f"visual_servo = {NAME}.ros.nodes.visual_servo:main",
         ]
     },
     cmdclass={"build_py": BuildWithKernels},

@@ -9,9 +9,11 @@ from drrobot_ros.control.safety import SafetyGate, SafetyReport, UnsafeMotionErr
 from drrobot_ros.control.stopping import is_at_rest, rest_of, safe_stop
 from drrobot_ros.control.timing import move_to
 from drrobot_ros.control.trajectory import Trajectory, Vector
+from drrobot_ros.errors import InputError
 
 #: Motions that are remembered: several may branch off before the first of them begins.
 _KEPT = 8
+_JOINED = 1e-6  # rad or m, and per s
 
 
 class CommandedMotion:
@@ -89,14 +91,13 @@ class CommandedMotion:
             UnsafeMotionError: it would break a limit or touch something.
             InputError: the goal is of wrong size, not finite or out of range.
         """
-        with self._lock:
-            self.limits.check_position(goal, "goal")
-            q, v, a = self.at(begin_s)
-            told = np.asarray(goal, np.float64) + self._offsets
-            self._check_commanded(Trajectory.still(told))
-            motion = move_to(self.limits, q, told, self.gate.config.rate_hz, v, a)
-            self.check(motion)
-            return motion
+        self.limits.check_position(goal, "goal")
+        q, v, a = self.at(begin_s)
+        told = np.asarray(goal, np.float64) + self._offsets
+        self._check_commanded(Trajectory.still(told))
+        motion = move_to(self.limits, q, told, self.gate.config.rate_hz, v, a)
+        self.check(motion)
+        return motion
 
     def along(self, path: Trajectory, begin_s: float) -> tuple[Trajectory, SafetyReport]:
         """Return a motion of true positions as it is commanded, checked.
@@ -105,16 +106,15 @@ class CommandedMotion:
             UnsafeMotionError: it breaks a limit, touches something, or does not begin where the
                 arm stands still.
         """
-        with self._lock:
-            q, v, a = self.at(begin_s)
-            if not is_at_rest(v, a):
-                raise UnsafeMotionError("start", 0.0, 0, "the arm is still moving")
-            report = self.gate.check(path, q - self._offsets)
-            # From exactly where it is: a controller would jump over the rest of the difference.
-            shift = q - path.q[0]
-            motion = Trajectory(path.times_s, path.q + shift, path.v, path.a)
-            self._check_commanded(motion)
-            return motion, report
+        q, v, a = self.at(begin_s)
+        if not is_at_rest(v, a):
+            raise UnsafeMotionError("start", 0.0, 0, "the arm is still moving")
+        report = self.gate.check(path, q - self._offsets)
+        # From exactly where it is: a controller would jump over the rest of the difference.
+        shift = q - path.q[0]
+        motion = Trajectory(path.times_s, path.q + shift, path.v, path.a)
+        self._check_commanded(motion)
+        return motion, report
 
     def check(self, motion: Trajectory) -> SafetyReport:
         """Raise UnsafeMotionError unless a motion, as commanded, may be run."""
@@ -126,16 +126,23 @@ class CommandedMotion:
 
     def stop(self, begin_s: float) -> Trajectory:
         """Return a checked deceleration that branches off at a time."""
-        with self._lock:
-            part_s, motion = self._part(begin_s)
-            if not np.isfinite(part_s):
-                return Trajectory.still(motion.q[0])
-            inside_s = min(max(begin_s - part_s, 0.0), motion.duration_s)
-            return safe_stop(self.limits, motion, inside_s, self.gate.config.rate_hz, self.check)
+        part_s, motion = self._part(begin_s)
+        if not np.isfinite(part_s):
+            return Trajectory.still(motion.q[0])
+        inside_s = min(max(begin_s - part_s, 0.0), motion.duration_s)
+        return safe_stop(self.limits, motion, inside_s, self.gate.config.rate_hz, self.check)
 
     def take(self, motion: Trajectory, begin_s: float) -> None:
-        """Follow a checked motion from a time on."""
+        """Follow a checked motion from a time on.
+
+        Raises:
+            InputError: it branches off a motion that was itself replaced meanwhile.
+        """
         with self._lock:
+            q, v, _ = self.at(begin_s)
+            gap = max(np.abs(motion.q[0] - q).max(), np.abs(motion.v[0] - v).max())
+            if gap > _JOINED:
+                raise InputError(f"the motion under way was replaced meanwhile, by {gap:.4f}")
             kept = [part for part in self._parts if part[0] < begin_s]
             if not kept:  # nothing has begun: replaced before it did
                 kept = [(-np.inf, Trajectory.still(self._parts[0][1].q[0]))]

@@ -61,6 +61,9 @@ class ServoConfig:
         validate(self)
 
 
+_SURPRISED = 4.0  # standard deviations
+
+
 class OffsetObserver:
     """Encoder minus true position of every joint, from what is seen.
 
@@ -100,6 +103,10 @@ class OffsetObserver:
         noise = np.maximum(sigma, config.seen_sigma) ** 2 + (config.timing_s * velocity) ** 2
         difference = encoders - seen
         known = np.isfinite(difference) & np.isfinite(noise)
+        surprise = np.where(known, (difference - self.offsets) ** 2, 0.0)
+        # Somebody turned an encoder, or what was believed was wrong: learn anew, and quickly.
+        surprised = surprise > _SURPRISED**2 * (variance + np.where(known, noise, 1.0))
+        variance = variance + np.where(surprised, 0.1 * surprise, 0.0)
         gain = np.where(known, variance / (variance + np.where(known, noise, 1.0)), 0.0)
         self.offsets = self.offsets + gain * np.where(known, difference - self.offsets, 0.0)
         self.sigma = np.sqrt((1 - gain) * variance)
@@ -121,7 +128,7 @@ class VisualServo:
     """Brings an arm to positions as seen; used from one thread, without a clock of its own.
 
     Args:
-        motion: what the arm is told, which this replaces as it learns.
+        motion: what the arm is told; the caller has it take over what `step` returns.
         goal: positions wanted [nq], true ones.
         config: settings.
         begin_s: now.
@@ -205,7 +212,7 @@ class VisualServo:
             self._end(ServoState.REACHED, "")
 
     def step(self, now_s: float, begin_s: float) -> Trajectory | None:
-        """Return the motion to be sent now, already taken over; None: the last one holds.
+        """Return the motion to be taken over and sent now; None: the last one holds.
 
         Args:
             now_s: on the servo's clock.
@@ -226,14 +233,16 @@ class VisualServo:
         self._sent_s = now_s
         return self._go(aim, now_s, begin_s)
 
+    def dropped(self) -> None:
+        """Take note that what `step` returned was not taken over."""
+        self._aim, self._halting = None, False
+
     def halt(self, begin_s: float) -> Trajectory | None:
-        """Return the deceleration to be sent, already taken over; None where the arm rests."""
+        """Return the deceleration to be taken over and sent; None where the arm rests."""
         if self._halting or self._motion.is_at_rest(begin_s):
             return None
         self._halting = True
-        stop = self._motion.stop(begin_s)
-        self._motion.take(stop, begin_s)
-        return stop
+        return self._motion.stop(begin_s)
 
     def _go(self, aim: Vector, now_s: float, begin_s: float) -> Trajectory | None:
         self._motion.offsets = self.observer.offsets
@@ -247,7 +256,6 @@ class VisualServo:
         except InputError as error:
             self._end(ServoState.UNSAFE, str(error))
             return self.halt(begin_s)
-        self._motion.take(motion, begin_s)
         self._aim = aim
         self.state = ServoState.MOVING
         self.corrections += 1

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from drrobot_ros.configuration import Setting
+from drrobot_ros.ros.control_settings import (
+    ExecutionConfig,
+    VisualControlSettings,
+    VisualServoSettings,
+)
 from drrobot_ros.ros.declarations import nested_settings
+from drrobot_ros.ros.scene_settings import GraspPlannerSettings, SceneReconstructorSettings
 from drrobot_ros.ros.settings import (
     CalibratorSettings,
     CameraSettings,
@@ -25,17 +31,36 @@ WIDTH = 100
 
 def nodes() -> dict[str, list[tuple[str, Setting]]]:
     """Return the settings of each node by full parameter name."""
+    from drrobot_ros.control.config import SafetyConfig
+    from drrobot_ros.control.following import FollowingConfig
+    from drrobot_ros.control.plan_config import PlanConfig
+    from drrobot_ros.control.servo import ServoConfig
     from drrobot_ros.estimation import TrackerConfig
     from drrobot_ros.estimation.calibration import CalibrationConfig, KeyframeConfig
+    from drrobot_ros.grasping.config import GraspConfig, GripperConfig
     from drrobot_ros.identification.config import IdentificationConfig
+    from drrobot_ros.scene.config import ReconstructionConfig
     from drrobot_ros.simulation.config import EncoderConfig, SceneConfig
 
+    moving = [
+        *nested_settings(SafetyConfig, "safety.", read_only=True),
+        *nested_settings(ExecutionConfig, "execution.", read_only=True),
+        *nested_settings(FollowingConfig, "following.", read_only=True),
+        *nested_settings(ServoConfig, "servo."),
+        *nested_settings(PlanConfig, "plan."),
+    ]
     return {
         "calibrator": [
             *nested_settings(CalibratorSettings),
             *nested_settings(CameraSettings),
             *nested_settings(CalibrationConfig, "calibration."),
             *nested_settings(KeyframeConfig, "choice."),
+        ],
+        "grasp_planner": [
+            *nested_settings(GraspPlannerSettings),
+            *moving[: -len(list(nested_settings(PlanConfig)))],
+            *nested_settings(GraspConfig, "grasp."),
+            *nested_settings(GripperConfig, "gripper.", read_only=True),
         ],
         "pose_estimator": [
             *nested_settings(PoseEstimatorSettings),
@@ -46,11 +71,18 @@ def nodes() -> dict[str, list[tuple[str, Setting]]]:
             *nested_settings(RobotIdentifierSettings),
             *nested_settings(IdentificationConfig, "fit."),
         ],
+        "scene_reconstructor": [
+            *nested_settings(SceneReconstructorSettings),
+            *nested_settings(CameraSettings),
+            *nested_settings(ReconstructionConfig, "reconstruction."),
+        ],
         "simulated_robot": [
             *nested_settings(SimulatedRobotSettings),
             *nested_settings(EncoderConfig, "encoders.", read_only=True),
             *nested_settings(SceneConfig, "scene.", read_only=True),
         ],
+        "visual_control": [*nested_settings(VisualControlSettings), *moving],
+        "visual_servo": [*nested_settings(VisualServoSettings), *moving],
     }
 
 

@@ -63,6 +63,10 @@ class JointInput:
         """Return positions [nq] at a stamp, NaN where none is near enough."""
         return self._history.at(stamp_s)
 
+    def newest(self) -> NDArray[np.float64]:
+        """Return the newest position of every joint [nq], NaN where there was none."""
+        return self._history.latest()
+
     def velocity(self, stamp_s: float) -> NDArray[np.float64] | None:
         """Return joint velocities [nv] at a stamp, None where they are not known of all joints."""
         rate = self._history.velocity(stamp_s)
@@ -70,6 +74,10 @@ class JointInput:
         for name, i in self.names.index.items():
             v[self.names.v_index[name]] = rate[i]
         return v if np.isfinite(v).all() else None
+
+    def rate(self, stamp_s: float) -> NDArray[np.float64]:
+        """Return the rate of positions [nq] at a stamp, 0 where it is not known."""
+        return np.nan_to_num(self._history.velocity(stamp_s))
 
     def known(self, stamp_s: float) -> NDArray[np.float64] | None:
         """Return positions [nq] at a stamp, None where none is near enough, which is a fault."""

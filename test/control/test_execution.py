@@ -37,7 +37,9 @@ def sampled(motion: CommandedMotion, begin_s: float, end_s: float) -> list[np.nd
     return [motion.at(t)[0] for t in STEP_S * np.arange(round(begin_s / STEP_S), end_s / STEP_S)]
 
 
-def judged(referee: Referee, limits: MotionLimits, told: list, offsets=0.0) -> list[str]:
+def judged(
+    referee: Referee, limits: MotionLimits, told: list, offsets: np.ndarray | float = 0.0
+) -> list[str]:
     """Return the judge's complaints about what the arm was told."""
     q = np.array(told)
     rates = {n: getattr(limits, n) for n in ("velocity", "acceleration", "jerk")}
@@ -159,5 +161,8 @@ def test_nothing_unsafe_is_taken_over(gate: SafetyGate) -> None:
     ):
         with pytest.raises(InputError, match=error):
             motion.to(np.asarray(goal), 0.0)
+    other = CommandedMotion(gate, HOME + 0.1)
+    with pytest.raises(InputError, match="replaced meanwhile"):
+        motion.take(other.to(THERE, 0.0), 0.0)
     assert motion.is_at_rest(0.0) and motion.end_s == -np.inf
     np.testing.assert_allclose(motion.stop(1.0).q, [HOME])

@@ -49,7 +49,9 @@ class World:
         while self._seen and self._seen[0][0] < self.now_s - 0.08:
             stamp_s, seen = self._seen.popleft()
             self.servo.see(stamp_s, seen, self.sigma, self.encoders(stamp_s))
-        self.servo.step(self.now_s, self.now_s + LEAD_S)
+        motion = self.servo.step(self.now_s, self.now_s + LEAD_S)
+        if motion is not None:
+            self.motion.take(motion, self.now_s + LEAD_S)
         self.now_s += TICK_S
 
     def run(self, seconds: float) -> None:
@@ -125,6 +127,16 @@ def test_joints_that_are_not_seen_keep_their_encoders() -> None:
     moving = OffsetObserver(1, ServoConfig(timing_s=0.1))
     moving.see(0.0, np.zeros(1), np.full(1, 0.003), np.full(1, 0.2), np.full(1, 1.0))
     assert 0.05 < moving.offsets[0] < 0.15  # in motion the stamps decide: believed by half
+
+
+def test_what_was_learnt_wrong_is_learnt_anew() -> None:
+    observer = OffsetObserver(1, ServoConfig())
+    for k in range(60):
+        wrong = np.full(1, 0.15 if k < 30 else 0.05)
+        observer.see(k / 15, np.zeros(1), np.full(1, 0.003), wrong, np.zeros(1))
+        if k == 29:
+            assert observer.offsets[0] == pytest.approx(0.15, abs=1e-3)
+    assert observer.offsets[0] == pytest.approx(0.05, abs=5e-3)
 
 
 def test_an_arm_that_does_not_follow_is_noticed() -> None:

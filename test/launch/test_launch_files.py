@@ -64,7 +64,8 @@ def test_rviz_shows_what_the_nodes_publish():
 
 def test_executables_are_installed():
     text = (ROOT / "setup.py").read_text()
-    for node in ("calibrator", "pose_estimator", "robot_identifier", "simulated_robot"):
+    nodes = ("calibrator", "pose_estimator", "robot_identifier", "simulated_robot")
+    for node in (*nodes, "visual_control", "visual_servo"):
         assert f"{node} = {{NAME}}.ros.nodes.{node}:main" in text
 
 

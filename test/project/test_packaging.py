@@ -141,6 +141,7 @@ def test_setup_ships_the_kernel_sources():
 def test_every_executable_has_its_function():
     scripts = [re.split(r"\s*[=:]\s*", script) for script in setup_arguments()["scripts"]]
     nodes = {"calibrator", "pose_estimator", "robot_identifier", "simulated_robot"}
+    nodes |= {"visual_control", "visual_servo"}
     assert {name for name, _, _ in scripts} >= {"drrobot", *nodes}
     for _, module, function in scripts:
         path = ROOT / module.replace(".", "/")

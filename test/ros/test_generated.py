@@ -49,9 +49,18 @@ def test_ros_reads_the_yaml(ros):
     """Every file through rclpy: each value arrives with its type, and none is unknown."""
     import rclpy
 
+    from drrobot_ros.control.config import SafetyConfig
+    from drrobot_ros.control.following import FollowingConfig
+    from drrobot_ros.control.plan_config import PlanConfig
+    from drrobot_ros.control.servo import ServoConfig
     from drrobot_ros.estimation import TrackerConfig
     from drrobot_ros.estimation.calibration import CalibrationConfig, KeyframeConfig
     from drrobot_ros.identification import IdentificationConfig
+    from drrobot_ros.ros.control_settings import (
+        ExecutionConfig,
+        VisualControlSettings,
+        VisualServoSettings,
+    )
     from drrobot_ros.ros.parameters import Parameters, warn_of_unknown
     from drrobot_ros.ros.settings import (
         CalibratorSettings,
@@ -62,6 +71,13 @@ def test_ros_reads_the_yaml(ros):
     )
     from drrobot_ros.simulation.config import EncoderConfig, SceneConfig
 
+    moving = [
+        (SafetyConfig, "safety."),
+        (ExecutionConfig, "execution."),
+        (FollowingConfig, "following."),
+        (ServoConfig, "servo."),
+        (PlanConfig, "plan."),
+    ]
     of_node = {
         "calibrator": [
             (CalibratorSettings, ""),
@@ -80,6 +96,8 @@ def test_ros_reads_the_yaml(ros):
             (EncoderConfig, "encoders."),
             (SceneConfig, "scene."),
         ],
+        "visual_control": [(VisualControlSettings, ""), *moving],
+        "visual_servo": [(VisualServoSettings, ""), *moving],
     }
     for node_name, classes in of_node.items():
         path = str(generate.ROOT / "config" / f"{node_name}.yaml")

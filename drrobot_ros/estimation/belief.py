@@ -8,6 +8,8 @@ from drrobot_ros.estimation.problem import StopReason
 
 # How many images an estimate's lead over its neighbours is remembered.
 MARGIN_MEMORY = 3
+# With half of its surface elsewhere no robot is where it is said to be.
+LOST_DEPTH = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,12 +21,16 @@ class Evidence:
         visible: pixels the robot covers.
         reason: why the solver stopped.
         margin: lead over the best neighbouring pose, relative; None: not looked for this time.
+        outline: share of the robot's outline that lies on edges; None: not known.
+        depth: share of its pixels at whose depth something is seen; None: not known.
     """
 
     agreement: float
     visible: float
     reason: StopReason
     margin: float | None = None
+    outline: float | None = None
+    depth: float | None = None
 
 
 class Belief:
@@ -33,15 +39,24 @@ class Belief:
     Attributes:
         search_due: the next image should be searched rather than tracked.
         gave_up: doubt has lasted: where the estimate is now is no better than any other place.
+        doubted: how many images in a row.
+
+    Args:
+        confirm: images in a row that have to agree before the first estimate is believed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, confirm: int = 1) -> None:
         self.search_due = True
         self.gave_up = False
-        self._settled = False
-        self._doubted = 0
+        self.doubted = 0
+        self._confirm = self._left = confirm
         self._lost = 0
         self._margin: float | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the robot was seen clearly since the start."""
+        return self._left == 0
 
     @property
     def margin(self) -> float | None:
@@ -61,16 +76,23 @@ class Belief:
             self._margin = old + (e.margin - old) / MARGIN_MEMORY
         beaten = self._margin is not None and self._margin < config.uncertain_margin
         hidden = e.reason is StopReason.NOTHING_VISIBLE or e.visible < 1.0
+        outline = 1.0 if e.outline is None else e.outline
+        depth = 1.0 if e.depth is None else e.depth
         doubt = hidden or beaten or e.agreement < config.uncertain_agreement
-        self._lost = self._lost + 1 if hidden or e.agreement < config.lost_agreement else 0
-        self._doubted = self._doubted + 1 if doubt else 0
-        self._settled = self._settled or not doubt
-        self.gave_up = self._doubted >= config.lost_after
+        doubt = doubt or outline < config.uncertain_outline or depth < config.uncertain_depth
+        lost = hidden or e.agreement < config.lost_agreement
+        lost = lost or outline < config.lost_outline or depth < LOST_DEPTH
+        self._lost = self._lost + 1 if lost else 0
+        self.doubted = self.doubted + 1 if doubt else 0
+        # A start that was searched for has to agree with several images in a row.
+        if self._left > 0:
+            self._left = self._confirm if doubt else self._left - 1
+        self.gave_up = self.doubted >= config.lost_after
         # The arm may have moved on while the first image was searched: then look again at once.
-        self.search_due = self.gave_up or not self._settled
+        self.search_due = self.gave_up or (doubt and not self.settled)
         if self.gave_up:
-            self._doubted = 0
+            self.doubted = 0
             self._margin = None
         if hidden or self._lost >= config.lost_after:
             return TrackingState.LOST
-        return TrackingState.UNCERTAIN if doubt else TrackingState.TRACKING
+        return TrackingState.TRACKING if self.settled and not doubt else TrackingState.UNCERTAIN

@@ -114,8 +114,22 @@ class TrackerConfig:
         1000, "hypotheses rendered when searching", minimum=0, maximum=1000000
     )
     uncertain_agreement: float = setting(
-        0.78,
+        0.66,
         "below this agreement of silhouette and image the estimate is uncertain",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    uncertain_outline: float = setting(
+        0.95,
+        "below this share of the robot's outline that lies on edges of the image the estimate is "
+        "uncertain; 0: not looked at",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    uncertain_depth: float = setting(
+        0.75,
+        "below this share of the robot's pixels at whose depth something is seen the estimate is "
+        "uncertain",
         minimum=0.0,
         maximum=1.0,
     )
@@ -127,12 +141,35 @@ class TrackerConfig:
         maximum=1.0,
     )
     lost_agreement: float = setting(
-        0.7, "below this agreement the robot is lost", minimum=0.0, maximum=1.0
+        0.6, "below this agreement the robot is lost", minimum=0.0, maximum=1.0
+    )
+    lost_outline: float = setting(
+        0.8,
+        "below this share of the outline on edges the robot is lost; 0: not looked at",
+        minimum=0.0,
+        maximum=1.0,
     )
     lost_after: int = setting(
         10,
-        "images in a row below an agreement after which the robot is lost, or searched again",
+        "images in a row below one of these limits after which the robot is lost, or searched again",
         minimum=1,
+    )
+
+    recovery: str = setting(
+        "anywhere",
+        "how a lost robot is looked for beside tracking, in a thread of its own: off; near: around "
+        "the last estimate; anywhere: then in the whole joint range too",
+        choices=("off", "near", "anywhere"),
+    )
+    recovery_sigma_rad: float = setting(
+        0.35,
+        "how far from the last estimate a lost robot is looked for at first, per joint",
+        unit="rad or m",
+        minimum=0.01,
+        maximum=3.2,
+    )
+    recovery_confirm: int = setting(
+        5, "images in a row that have to agree with a robot found again", minimum=1, maximum=1000
     )
 
     def __post_init__(self) -> None:

@@ -12,6 +12,8 @@ from drrobot_ros.estimation.robot_images import RobotImages
 from drrobot_ros.estimation.search import RegionScore, search_joints
 from drrobot_ros.estimation.tracked_camera import TrackedCamera
 
+REFINED = 6  # of many starts
+
 Solve = Callable[[list[Seen], Start, list[Stage]], Vector]
 
 
@@ -82,6 +84,24 @@ class JointFinder:
                     best, best_score = candidate, candidate_score
             q, share = best, share // 2
         return best
+
+    def best_of(self, seen: list[Seen], options: list[Start], solve: Solve) -> Start:
+        """Return the start that explains images best once each was refined, the likeliest few.
+
+        Args:
+            seen: the images.
+            options: the starts.
+            solve: refines a start in the given stages.
+        """
+        width = min(seen[0].levels)
+        stages = [Stage(width, 2, 5), Stage(width, 1, 5)] * 2
+        likely = sorted(options, key=lambda o: -self.score_of(seen, o))[:REFINED]
+        refined = [dataclasses.replace(o, q=solve(seen, o, stages)) for o in likely]
+        return max([*likely, *refined], key=lambda o: self.score_of(seen, o))
+
+    def score_of(self, seen: list[Seen], start: Start) -> float:
+        """Return how well joint positions and camera poses explain images."""
+        return float(sum(self.score(s)(start.q[None], start.T[s.name])[0] for s in seen))
 
     def score(self, seen: Seen) -> RegionScore:
         """Return what ranks hypotheses in an image."""

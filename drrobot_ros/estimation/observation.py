@@ -105,6 +105,7 @@ class Estimate:
         margin: lead over neighbouring poses, relative, below 0 where one explains the image better;
             None where it was not looked for yet.
         unobserved: what the images hardly show, in sentences.
+        searching: how the search for a lost robot is going, in words; empty where there is none.
     """
 
     stamp_s: float
@@ -123,3 +124,4 @@ class Estimate:
     cameras: Mapping[str, CameraEstimate] = dataclasses.field(default_factory=dict)
     margin: float | None = None
     unobserved: tuple[str, ...] = ()
+    searching: str = ""

@@ -76,8 +76,15 @@ class TrackedCamera:
         self.appearance = Appearance()
         self.occluders = OccluderFinder()
         self._memory: CameraMemory | None = None
+        self._around: Matrix | None = None
         self._meter = LightMeter()
         self._shading: Shading | None = None
+
+    def move(self, T: Matrix) -> None:
+        """Go on from another pose [4,4] found in an image; forget what was gathered of it."""
+        self.T = self.believed_T = T
+        self._memory = None
+        self._around = T
 
     def is_free(self, config: TrackerConfig) -> bool:
         """Whether the pose is estimated."""
@@ -234,9 +241,10 @@ class TrackedCamera:
 
     def _remembered(self, config: TrackerConfig) -> CameraMemory:
         if self._memory is None:
-            assert self.start_T is not None
+            around = self.start_T if self._around is None else self._around
+            assert around is not None
             sigma = None
             if config.camera_sigma_m > 0 and config.camera_sigma_rad > 0:
                 sigma = np.repeat([config.camera_sigma_m, config.camera_sigma_rad], 3)
-            self._memory = CameraMemory(self.start_T, sigma)
+            self._memory = CameraMemory(around, sigma)
         return self._memory

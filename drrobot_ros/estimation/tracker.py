@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,13 +25,24 @@ from drrobot_ros.estimation.observation import (
     Observation,
     TrackingState,
 )
+from drrobot_ros.estimation.outline import depth_fit, outline_on_edges
 from drrobot_ros.estimation.probe import margin as margin_of
 from drrobot_ros.estimation.problem import JointPrior, Solution
+from drrobot_ros.estimation.recovery import (
+    CAMERA_BOX,
+    Query,
+    Recovery,
+    flips,
+    in_thread,
+    revolute_joints,
+)
 from drrobot_ros.estimation.refinement import Priors, Refinement
 from drrobot_ros.estimation.robot_images import RobotImages
 from drrobot_ros.estimation.tracked_camera import CameraMount, TrackedCamera
 from drrobot_ros.estimation.uncertainty import inflation_of, uncertainty_of
 
+# A start that so many images do not agree with needs more than the search around it.
+HELP_AFTER = 3
 # The neighbours of an estimate are looked at in every so many images.
 PROBE_EVERY = 5
 
@@ -44,6 +55,7 @@ class Tracker:
         gaussians: its splats.
         config: settings.
         cameras: how each camera is mounted, by name; None: one camera fixed to the base.
+        run_search: runs the search for a lost robot; None: a thread.
 
     Raises:
         InputError: a link that the robot does not have, or no camera at all.
@@ -55,9 +67,11 @@ class Tracker:
         gaussians: Any,
         config: TrackerConfig | None = None,
         cameras: Mapping[str, CameraMount] | None = None,
+        run_search: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
         self.model = model
-        self.config = config or TrackerConfig()
+        self._config = config or TrackerConfig()
+        self._recovery = Recovery(model, gaussians, run_search or in_thread)
         self._coordinates = Coordinates.of(model.tree, model.nq, model.nv)
         self._images = RobotImages.of(model, gaussians, self.config.color_residual)
         self._limits = (np.asarray(model.lower, float), np.asarray(model.upper, float))
@@ -78,6 +92,17 @@ class Tracker:
             model, self.config, self._coordinates, self._limits, self._images, self._cameras
         )
         self.reset()
+
+    @property
+    def config(self) -> TrackerConfig:
+        """The settings; new ones hold from the next image on, but for what is read-only."""
+        return self._config
+
+    @config.setter
+    def config(self, config: TrackerConfig) -> None:
+        self._config = config
+        self._refinement = dataclasses.replace(self._refinement, config=config)
+        self._finder = dataclasses.replace(self._finder, config=config)
 
     def reset(
         self,
@@ -110,6 +135,9 @@ class Tracker:
         for name, camera in self._cameras.items():
             camera.reset(poses.get(name))
         self._q = self._believed_q = self._start_q
+        self._recovery.reset()
+        self._hint: Vector | None = None
+        self._state = TrackingState.UNCERTAIN
         config = self.config
         self._memory = JointMemory(config, self._coordinates)
         self._stamp_s: float | None = None
@@ -186,7 +214,8 @@ class Tracker:
             q = np.where(np.isfinite(readings), readings, q)
         start = Start(q, {s.name: self._pose(s.name) for s in seen})
         seen = [self._without_hidden(s, start) for s in seen]
-        if self._belief.search_due:
+        start = self._recovered(seen, start, first.joint_positions)
+        if self._belief.gave_up or (self._belief.search_due and not self._recovery.searching):
             start = dataclasses.replace(start, q=self._find(seen, start, readings is not None))
         predicted = JointPrior(start.q, sigma) if self._started and dt > 0 else None
         joints = self._memory.priors(predicted, readings)
@@ -293,10 +322,10 @@ class Tracker:
             total = np.hypot(config.encoder_sigma_rad, config.encoder_offset_sigma_rad)
             sigma = min(sigma, 3 * float(total))
 
-        def solve(seen: list[Seen], start: Start, stages: list[Stage]) -> Vector:
-            return self._refinement.solve(seen, start, stages, self._camera_priors())[0].q
+        return self._finder.find(seen, start, sigma, self._solve_coarsely)
 
-        return self._finder.find(seen, start, sigma, solve)
+    def _solve_coarsely(self, seen: list[Seen], start: Start, stages: list[Stage]) -> Vector:
+        return self._refinement.solve(seen, start, stages, self._camera_priors())[0].q
 
     def _camera_priors(self) -> Priors:
         found = {name: camera.prior(self.config) for name, camera in self._cameras.items()}
@@ -327,24 +356,29 @@ class Tracker:
     ) -> Estimate:
         config = self.config
         q, poses = solution.q, solution.state.T_cameras
-        images, agreements = [], []
+        images, agreements, outlines, depths = [], [], [], []
         for s, target, T in zip(seen, targets, poses, strict=True):
             camera, level = self._cameras[s.name], s.levels[max(s.levels)]
             bare = camera.bare(config, level.camera, level.weight)
             images.append(self._images.fine.images(q, T, bare))
             agreements.append(camera.silhouette.agreement(target, images[-1]))
+            outlines.append(outline_on_edges(level, images[-1]))
+            depths.append(depth_fit(level, images[-1]) if config.use_depth else None)
         insides = np.array([max(s.inside, 1e-6) for s in solution.statistics])
         agreement = float(np.average(agreements, weights=insides))
         visible = float(sum(s.inside for s in solution.statistics))
         lead = self._margin(seen, q, list(poses))
-        evidence = Evidence(agreement, visible, solution.stop_reason, lead)
-        state = self._belief.judge(config, evidence)
+        evidence = Evidence(
+            agreement, visible, solution.stop_reason, lead, _worst(outlines), _worst(depths)
+        )
+        state = self._state = self._belief.judge(config, evidence)
         margin = self._belief.margin
         self._memory.add(start.q, solution, readings, dt > 0)
         self._remember_cameras(seen, solution)
         self._q, self._started = q, True
         for s, T in zip(seen, poses, strict=True):
             self._cameras[s.name].T = T
+        self._look_for(seen, state)
         if self._belief.gave_up:
             self._memory.motion.stop()
             if state is TrackingState.LOST:
@@ -396,7 +430,65 @@ class Tracker:
             unobserved=unobserved(
                 solution, inflation_of(masked), self._velocity_names, [s.name for s in seen]
             ),
+            searching=self._recovery.progress,
         )
+
+    def _look_for(self, seen: list[Seen], state: TrackingState) -> None:
+        """Have a lost robot searched in an image, of the first camera that stands still."""
+        config, belief = self.config, self._belief
+        if state is TrackingState.TRACKING:
+            if self._recovery.attempt:
+                self._recovery.reset()
+                self._hint = None
+            return
+        wanted = belief.gave_up or state is TrackingState.LOST
+        wanted |= not belief.settled and belief.doubted >= HELP_AFTER
+        if config.recovery == "off" or not config.estimate_joints or not wanted:
+            return
+        still = [s for s in seen if self._cameras[s.name].link < 0]
+        still.sort(key=lambda s: s.observation.depth_m is None)
+        if not still:
+            return
+        camera = self._cameras[still[0].name]
+        box = (0.0, 0.0)
+        if camera.is_free(config):
+            box = (CAMERA_BOX * config.camera_sigma_m, CAMERA_BOX * config.camera_sigma_rad)
+        T = camera.believed_T
+        assert T is not None
+        readings = seen[0].observation.joint_positions
+        image = still[0].observation
+        query = Query(still[0].name, image, self._believed_q, T, readings, self._hint, box)
+        self._recovery.start(query, config.recovery, config.recovery_sigma_rad)
+
+    def _recovered(self, seen: list[Seen], start: Start, readings: Vector | None) -> Start:
+        """Start from where a search found the robot, if that explains the images better.
+
+        It is on trial then: so many images have to agree before it is believed.
+        """
+        found = self._recovery.take()
+        if found is None or self._state is TrackingState.TRACKING or not len(found.q):
+            return start
+        name = found.query.name
+        for s in seen:
+            self._cameras[s.name].silhouette.start(s.levels[min(s.levels)])
+        qs = [np.clip(q, *self._limits) for q in found.carried(readings, self._coordinates)]
+        options = [Start(q, {**start.T, name: T}) for q, T in zip(qs, found.T, strict=True)]
+        hinges = revolute_joints(self.model)
+        options += [Start(q, options[0].T) for q in flips(qs[0], hinges, self._limits)]
+        best = self._finder.best_of(seen, options, self._solve_coarsely)
+        # The arm has moved on since: look around before comparing.
+        best = dataclasses.replace(best, q=self._find(seen, best, False))
+        if self._finder.score_of(seen, best) < self._finder.score_of(seen, start):
+            return start
+        start = best
+        self._hint = start.q
+        self._belief = Belief(self.config.recovery_confirm)
+        self._belief.search_due = False
+        self._memory.motion.stop()
+        self._started, self._updates = False, 0
+        if self._cameras[name].is_free(self.config):
+            self._cameras[name].move(start.T[name])
+        return start
 
     def _margin(self, seen: list[Seen], q: Vector, poses: Sequence[Matrix]) -> float | None:
         """Return the lead over neighbouring poses, at times; of several cameras the mean."""
@@ -419,3 +511,8 @@ class Tracker:
             if column >= 0:
                 told = without_joints(H, column, joints)
                 self._cameras[s.name].remember(self.config, T, told)
+
+
+def _worst(shares: list[float | None]) -> float | None:
+    """Return the least of the shares that are known: what one camera contradicts is in doubt."""
+    return min((s for s in shares if s is not None), default=None)

@@ -91,6 +91,9 @@ class StatusBoard:
                 self._confirmed = False
             elif not self._confirmed:
                 m.reason = _UNCONFIRMED
+            searching = getattr(estimate, "searching", "")
+            if searching:
+                m.reason = f"{searching}; {m.reason}"
             m.residual = float(estimate.residual)
             m.iterations = int(estimate.iterations)
             m.stop_reason = str(getattr(estimate.stop_reason, "value", estimate.stop_reason))

@@ -8,8 +8,8 @@ from drrobot_ros.estimation.belief import Belief, Evidence
 CONFIG = TrackerConfig(uncertain_agreement=0.8, lost_agreement=0.6, lost_after=3)
 
 
-def judge(belief, agreement, visible=100.0, reason=StopReason.CONVERGED, margin=None):
-    return belief.judge(CONFIG, Evidence(agreement, visible, reason, margin))
+def judge(belief, agreement, visible=100.0, reason=StopReason.CONVERGED, margin=None, **more):
+    return belief.judge(CONFIG, Evidence(agreement, visible, reason, margin, **more))
 
 
 def test_starts_with_a_search_and_settles_when_it_agrees():
@@ -56,3 +56,18 @@ def test_a_better_neighbour_makes_it_uncertain_until_it_is_gone():
         state = judge(belief, 0.95, margin=0.05)
     assert state is TrackingState.TRACKING
     assert belief.margin == pytest.approx(0.05, abs=0.03)
+
+
+def test_a_start_on_trial_has_to_agree_with_several_images_in_a_row():
+    belief = Belief(confirm=3)
+    states = [judge(belief, a) for a in (0.9, 0.9, 0.7, 0.9, 0.9, 0.9, 0.9)]
+    assert [s is TrackingState.TRACKING for s in states] == [False] * 5 + [True] * 2
+
+
+@pytest.mark.parametrize("evidence", [{"outline": 0.7}, {"depth": 0.4}])
+def test_outline_and_depth_can_contradict_an_agreement(evidence):
+    belief = Belief()
+    assert judge(belief, 0.95, outline=1.0, depth=0.9) is TrackingState.TRACKING
+    states = [judge(belief, 0.95, **evidence) for _ in range(3)]
+    assert states[0] is TrackingState.UNCERTAIN and states[-1] is TrackingState.LOST
+    assert belief.gave_up

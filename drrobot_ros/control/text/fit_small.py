@@ -212,7 +212,7 @@ def main() -> None:
         "held_out_accuracy": scores,
         "correlation_with_nearness": even,
         "captions": {m.name: s.words for m, s in zip(models, sets, strict=True)},
-        "command": {k: str(v) for k, v in vars(args).items() if k not in ("out", "robots")},
+        "settings": {k: getattr(args, k) for k in ("pictures", "steps", "batch", "seed")},
         "cpu_s": round(time.process_time() - began),
     }
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ ROBOTS = {
     "Panda": ("franka_emika_panda/panda.xml", [0, -0.3, 0, -2.0, 0, 1.9, 0.78, 0.02]),
     "UR5e with tools": (None, [-0.5, -1.6, 1.6, -1.3, -1.57, 0.0]),
     "UR5e": ("universal_robots_ur5e/ur5e.xml", [-0.5, -1.6, 1.6, -1.3, -1.57, 0.0]),
-    "xArm7": ("ufactory_xarm7/xarm7.xml", [0, -0.4, 0, 0.9, 0, 1.2, 0]),
+    "xArm7": ("ufactory_xarm7/xarm7_nohand.xml", [0, -0.4, 0, 0.9, 0, 1.2, 0]),
 }
 _ARM_RANGE = 0.2  # rad: joints of less range are a gripper's, and stay
 

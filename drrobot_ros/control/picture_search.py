@@ -33,7 +33,7 @@ from drrobot_ros.estimation.tracked_camera import TrackedCamera
 Vector = NDArray[np.float64]
 
 _CAMERA = "goal"
-_FINE_WIDTH = 320
+_FINE_WIDTH = 480
 _HELD_RAD = 1e-4  # deviation of a joint that must not move
 _SAME_RAD = 0.02  # two searches that end no farther apart agree
 _OWN_COLORS = 0.07  # mean difference of colours below which a picture has the robot's own

@@ -423,7 +423,7 @@ class Planner:
         details = None if found is None else found.details
         if isinstance(motion, TracksGoal):
             if isinstance(details, TrackMotion):
-                points, tracks = details.points, details.used
+                points, tracks, visible = details.points, details.used, details.visible
             else:
                 quick = dataclasses.replace(config, iterations=1, budget_s=0.0)
                 made = follow_tracks(
@@ -436,10 +436,14 @@ class Planner:
                     free,
                     quick,
                 )
-                points, tracks = made.points, made.used
+                points, tracks, visible = made.points, made.used, made.visible
+            if visible is not None and not visible.any(axis=1).all():
+                visible = None  # out of sight for a while: then all count
             bound = motion.correspondence == "bound"
             view = views[motion.view]
-            objective = PointTracks(tracks, view, points.links, points.points, bound)
+            objective = PointTracks(
+                tracks, view, points.links, points.points, bound, visible=visible
+            )
             terms.append(Term(objective, motion.weight))
         elif isinstance(motion, VideoGoal):
             assert found is not None

@@ -45,6 +45,7 @@ class TrackMotion:
         q: [T,nq].
         times_s: [T].
         points: of the robot that were compared [P].
+        visible: which of them counted when [T,P]; None: all.
         used: tracks that were followed [T,K,2] px, NaN where not seen.
         start_chamfer_px: Chamfer distance while the robot stays at the start, mean over time.
         chamfer_px: of the motion, mean over time.
@@ -58,6 +59,7 @@ class TrackMotion:
     q: Matrix
     times_s: NDArray[np.float64]
     points: RobotPoints
+    visible: NDArray[np.bool_] | None
     used: Matrix
     start_chamfer_px: float
     chamfer_px: float
@@ -295,6 +297,7 @@ class _Run:
             q,
             self._times,
             problem.points,
+            problem.visible,
             used,
             float(np.nanmean(apart[0][0])),
             float(np.nanmean(apart[1][0])),

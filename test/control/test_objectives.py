@@ -141,6 +141,13 @@ def test_chamfer_distance_is_that_of_both_directions(arm, splats, view) -> None:
     expected = squares.min(1).mean() + squares.min(0).mean()
     found = PointTracks(goal[None], view, links, points, False)(at)
     assert float(found) == pytest.approx(expected)
+    # Points that are hidden are left out, in both directions.
+    seen = np.array([[True, True, False]])
+    found = PointTracks(goal[None], view, links, points, False, visible=seen)(at)
+    expected = squares[:2].min(1).mean() + squares[:2].min(0).mean()
+    assert float(found) == pytest.approx(expected)
+    with pytest.raises(InputError, match="visible must be"):
+        PointTracks(goal[None], view, links, points, False, visible=~seen[:, :2])
 
 
 def test_spheres_hold_the_links(arm) -> None:

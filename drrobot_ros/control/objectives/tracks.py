@@ -1,13 +1,12 @@
 """Follow tracks of points on the image (Dr. Robot, section 3.3.3, equation 10)."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from drrobot_ros.control.candidate import Candidate, Viewpoint
+from drrobot_ros.control.points import robot_points
 from drrobot_ros.errors import InputError
 from drrobot_ros.geometry import se3
 
@@ -27,6 +26,7 @@ class PointTracks:
         correspondence: whether point k belongs to track k (then P = K).
         scale_px: distances count in units of this.
         robust_px: farther points than this pull only linearly; inf: never.
+        visible: which points count at each time step [T,P]; None: all.
 
     Raises:
         InputError: sizes that do not fit, infinite numbers, or a time step without any track.
@@ -43,6 +43,7 @@ class PointTracks:
         correspondence: bool,
         scale_px: float = 1.0,
         robust_px: float = float("inf"),
+        visible: NDArray[np.bool_] | None = None,
     ) -> None:
         tracks, points = np.asarray(tracks, np.float64), np.asarray(points, np.float64)
         if tracks.ndim != 3 or tracks.shape[2] != 2 or tracks.shape[0] == 0:
@@ -59,6 +60,12 @@ class PointTracks:
         empty = np.flatnonzero(seen.sum(1) == 0)
         if len(empty):
             raise InputError(f"time step {empty[0]} has no track that is seen")
+        own = np.ones((len(tracks), len(points)), bool) if visible is None else visible
+        if own.shape != (len(tracks), len(points)) or not own.any(axis=1).all():
+            raise InputError(
+                f"visible must be {[len(tracks), len(points)]}, some point of every time step"
+            )
+        self._own = torch.from_numpy(np.asarray(own, bool))
         self.steps = len(tracks)
         self._seen = torch.from_numpy(seen)
         self._tracks = torch.from_numpy(np.where(seen[..., None], tracks, 0.0))
@@ -78,13 +85,14 @@ class PointTracks:
                 f"the tracks have {self.steps} time steps, the motion {len(candidate.q)}"
             )
         at = self.project(candidate)
-        tracks, seen = self._tracks.to(at), self._seen
+        tracks, seen, own = self._tracks.to(at), self._seen, self._own
         if self._correspondence:
+            seen = seen & own
             distance = self._cost((at - tracks).square().sum(-1) / self._scale**2)
-            return (distance * seen).sum(1) / seen.sum(1)
+            return (distance * seen).sum(1) / seen.sum(1).clamp(min=1)
         apart = (at[:, :, None] - tracks[:, None]).square().sum(-1) / self._scale**2  # [B,P,K]
-        apart = apart.masked_fill(~seen[:, None], torch.inf)
-        to_track = self._cost(apart.min(2).values).mean(1)
+        apart = apart.masked_fill(~(seen[:, None] & own[:, :, None]), torch.inf)
+        to_track = self._cost(torch.where(own, apart.min(2).values, 0.0)).sum(1) / own.sum(1)
         to_point = self._cost(torch.where(seen, apart.min(1).values, 0.0)).sum(1) / seen.sum(1)
         return to_track + to_point
 
@@ -128,25 +136,7 @@ def visible_points(
     Raises:
         InputError: the robot is not in view.
     """
-    gaussians: Any = candidate.gaussians
-    with torch.no_grad():
-        seen = candidate.render(step, view)
-        at = candidate.views[view]
-        T = candidate.T_base_link[step].to(gaussians.means)
-        rows = torch.tensor([candidate.model.link_index(n) for n in gaussians.link_names])
-        means, _ = gaussians.pose(T[rows])
-        inverse = se3.inverse(torch.from_numpy(at.T_base_camera)).to(means)
-        p = (means @ inverse[:3, :3].mT + inverse[:3, 3]).numpy()
-    K, camera = at.camera.K, at.camera
-    z = np.maximum(p[:, 2], 1e-6)
-    u = np.floor(K[0, 0] * p[:, 0] / z + K[0, 2]).astype(int)
-    v = np.floor(K[1, 1] * p[:, 1] / z + K[1, 2]).astype(int)
-    inside = (p[:, 2] > 0) & (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
-    u, v = np.where(inside, u, 0), np.where(inside, v, 0)
-    alpha, depth = seen.alpha.numpy()[v, u], seen.depth.numpy()[v, u]
-    found = np.flatnonzero(inside & (alpha > 0.8) & (np.abs(depth - p[:, 2]) < 0.01))
-    if not len(found):
-        raise InputError("the camera sees no point of the robot")
-    chosen = np.random.default_rng(seed).permutation(found)[:count]
-    links = rows.numpy()[np.asarray(gaussians.link_index)[chosen]]
-    return links, np.asarray(gaussians.means, np.float64)[chosen]
+    q = candidate.q[step].detach().numpy().astype(np.float64)
+    at = candidate.views[view]
+    found = robot_points.visible_points(candidate.model, candidate.gaussians, q, at, count, seed)
+    return found.links, found.points

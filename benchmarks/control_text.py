@@ -39,6 +39,8 @@ SPLATS = 3000
 CONFIG = PosingConfig(pool=150, rounds=2, iterations=15) if QUICK else PosingConfig()
 SKIN = (0.85, 0.65, 0.52)  # hands as MediaPipe knows them
 JUDGE_TURNS = np.radians([-40, -20, 0, 20, 40])
+#: For people: what reaches forward is seen from the side only.
+TURNS = {"hand": (0.0,), "arm": (0.0, -np.pi / 2)}
 PICTURES = ROOT / "docs" / "images"
 
 
@@ -209,19 +211,28 @@ def judge_pictures(posed: Posed, q: np.ndarray) -> list[np.ndarray]:
 
 
 @torch.no_grad()
-def contact_sheet(posed: Posed, path: Path, size: int = 200) -> None:
-    """Write a picture of every pose found under its prompt, five in a row."""
+def contact_sheet(posed: Posed, turns: tuple[float, ...], path: Path, size: int = 200) -> None:
+    """Write pictures of every pose found under its prompt, five prompts in a row.
+
+    Args:
+        posed: what was found.
+        turns: of the viewpoints below each other, rad from the front to the robot's left.
+        path: where to.
+        size: of each picture, px.
+    """
     stage = Stage.of(posed.model, pose_names(posed.model))
     lit = LitRobot(GaussianRobot.from_model(posed.model, count=12000))
-    views = stage.fan(1, size)
-    rows = -(-len(posed.q) // 5)
-    sheet = Image.new("RGB", (5 * size, rows * (size + 22)), "white")
+    views = tuple(stage.view(turn, 0.35, size) for turn in turns)
+    high = 22 + len(views) * size
+    sheet = Image.new("RGB", (5 * size, -(-len(posed.q) // 5) * high), "white")
     draw = ImageDraw.Draw(sheet)
     for k, (prompt, q) in enumerate(zip(posed.prompts, posed.q, strict=False)):
-        image = Candidate(posed.model, lit, torch.from_numpy(q)[None], views).render(0, 0).rgb
-        x, y = k % 5 * size, k // 5 * (size + 22)
-        sheet.paste(Image.fromarray(_bytes(image)), (x, y + 22))
+        at = Candidate(posed.model, lit, torch.from_numpy(q)[None], views)
+        x, y = k % 5 * size, k // 5 * high
         draw.text((x + 6, y + 4), f'"{prompt}"', fill="black", font_size=13)
+        for row in range(len(views)):
+            image = Image.fromarray(_bytes(at.render(0, row).rgb))
+            sheet.paste(image, (x, y + 22 + row * size))
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path, quality=88)
 
@@ -238,7 +249,7 @@ def add_rows(bench: Benchmark, source: str = OWN) -> None:
         robot_rows(bench, kind, found)
         if found is not None and not QUICK:
             suffix = "" if source == OWN else "_clip"
-            contact_sheet(found, PICTURES / f"text_{kind}{suffix}.jpg")
+            contact_sheet(found, TURNS[kind], PICTURES / f"text_{kind}{suffix}.jpg")
     judge_rows(bench, posed["hand"])
     add_cost_rows(bench)
 

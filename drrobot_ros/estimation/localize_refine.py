@@ -96,8 +96,8 @@ class SplatRefiner:
     def __init__(self, model: Any, gaussians: Any) -> None:
         self._coordinates = Coordinates.of(model.tree, model.nq, model.nv)
         self._limits = np.asarray(model.lower, np.float64), np.asarray(model.upper, np.float64)
-        palette = palette_of(np.asarray(gaussians.colors))
-        labels = part_labels(gaussians.colors, palette)
+        palette = palette_of(np.asarray(gaussians.part_colors))
+        labels = part_labels(gaussians.part_colors, palette)
         self._model = ImageModel(model.tree, gaussians, model.nq, model.nv, labels)
         self._inset_px = float(getattr(gaussians, "inset_px", 0.6))
         self._eps2d = float(getattr(gaussians, "eps2d", 0.3))

@@ -101,6 +101,9 @@ def test_files_hold_the_result(tmp_path, arm, arm_gaussians, models_root, result
     assert body["child_frame_id"] == "camera_link"
     np.testing.assert_allclose(np.array(body["matrix"]) @ LINK_TO_OPTICAL, T, atol=1e-9)
     assert values["joint_offsets"]["joint_2"] == pytest.approx(OFFSETS[1])
+    alone = yaml.safe_load((tmp_path / "joint_offsets.yaml").read_text())
+    assert list(alone) == list(arm.joint_names)
+    np.testing.assert_allclose(list(alone.values()), OFFSETS, rtol=1e-6)
     assert entry["stddev"]["position_m"] == pytest.approx(0.002)
     assert entry["intrinsics"]["camera_matrix"][2] == pytest.approx(79.5)  # ROS counts from centres
     first, second = values["keyframes"]
@@ -119,6 +122,19 @@ def test_files_hold_the_result(tmp_path, arm, arm_gaussians, models_root, result
     assert "not seen: joint_6 does not move any visible pixel" in words
     overlay = np.asarray(Image.open(tmp_path / "overlays" / "image_0.png")).astype(int)
     assert (np.abs(overlay - 90).max(axis=2) > 20).mean() > 0.01  # the robot is drawn
+
+
+def test_an_only_camera_without_a_name_gets_one(tmp_path, arm, arm_gaussians, result, observations):
+    nameless = dataclasses.replace(
+        result,
+        cameras={"": result.cameras["camera"]},
+        keyframes=tuple(dataclasses.replace(k, camera="") for k in result.keyframes),
+    )
+    write_calibration(nameless, arm, arm_gaussians, observations, tmp_path)
+    values = yaml.safe_load((tmp_path / "calibration.yaml").read_text())
+    assert list(values["cameras"]) == ["camera"]
+    assert values["cameras"]["camera"]["transforms"][0]["child_frame_id"] == "camera_optical_frame"
+    assert [k["camera"] for k in values["keyframes"]] == ["camera", "camera"]
 
 
 def launched(text):

@@ -11,8 +11,10 @@ from drrobot_ros.estimation.evidence import (
     PlateSource,
     SegmenterSource,
     add_odds,
+    agreement,
     appearance_codes,
     silhouette_target,
+    told_agreement,
 )
 from drrobot_ros.estimation.levels import Level
 from drrobot_ros.estimation.normal_equations import ImageTarget, RenderedImages
@@ -142,3 +144,23 @@ def test_codes_hold_colour_and_change_or_the_mask():
     masked, _ = photos(COLUMNS, mask=True)
     codes = appearance_codes(masked.levels, PhotoPlate(masked.levels))
     assert codes[2][where[2]].min() > codes[2][~where[2]].max()
+
+
+def test_agreement_where_the_image_tells_anything():
+    alpha = np.zeros((40, 60), np.float32)
+    alpha[10:30, 20:40] = 1.0
+    empty = np.zeros((40, 60, 3), np.float32)
+    rendered = RenderedImages(empty, alpha, alpha, None)
+    bare = ImageTarget(K=np.eye(3), width=60, height=40)
+    odds = np.where(alpha > 0, 4.0, -4.0).astype(np.float32)
+    right = silhouette_target(bare, odds)
+    assert told_agreement(right, rendered) > 0.95
+    # White before white: half of the robot looks like the wall. That is no evidence against it.
+    odds[10:30, 20:30] = 0.0
+    vague = silhouette_target(bare, odds)
+    assert told_agreement(vague, rendered) > 0.9 > agreement(vague, rendered)
+    # A wrong pose is contradicted, and an image without any evidence is not believed.
+    shifted = RenderedImages(empty, np.roll(alpha, 12, 1), alpha, None)
+    assert told_agreement(right, shifted) < 0.65
+    nothing = silhouette_target(bare, np.zeros_like(odds))
+    assert told_agreement(nothing, rendered) == pytest.approx(0.5)

@@ -21,9 +21,9 @@ from drrobot_ros.estimation.evidence import (
     Segmenter,
     SegmenterSource,
     add_odds,
-    agreement,
     appearance_codes,
     silhouette_target,
+    told_agreement,
 )
 from drrobot_ros.estimation.evidence.colors import Parts
 from drrobot_ros.estimation.evidence.plate import FEWEST
@@ -144,8 +144,8 @@ class ImageEvidence:
         return target
 
     def agreement(self, target: ImageTarget, rendered: RenderedImages) -> float:
-        """Return how far an image and the rendering agree near the contour, 0..1."""
-        return agreement(target, rendered)
+        """Return how far they agree near the contour, where the image tells anything, 0..1."""
+        return told_agreement(target, rendered)
 
     def has_plate(self, camera: str, images: int) -> bool:
         """Return whether so many images of a camera tell what stands behind the robot."""

@@ -1,6 +1,6 @@
 """How likely each pixel shows the robot: one log-odds image from whatever says something of it."""
 
-from drrobot_ros.estimation.evidence.agreement import agreement
+from drrobot_ros.estimation.evidence.agreement import agreement, told_agreement
 from drrobot_ros.estimation.evidence.codes import appearance_codes
 from drrobot_ros.estimation.evidence.colors import ColorSource
 from drrobot_ros.estimation.evidence.given import Segmenter, SegmenterSource
@@ -24,4 +24,5 @@ __all__ = [
     "agreement",
     "appearance_codes",
     "silhouette_target",
+    "told_agreement",
 ]

@@ -28,9 +28,10 @@ def document_of(
         "reasons": list(result.reasons),
         "unobservable": list(result.unobservable),
         "cameras": {
-            name: _camera(result.cameras[name], cameras[name], views, name) for name in cameras
+            label_of(name): _camera(result.cameras[name], cameras[name], views, name)
+            for name in cameras
         },
-        "joint_offsets": {n: float(result.offsets[v[n]]) for n in moved},
+        "joint_offsets": offsets_of(result, model),
         "joint_offsets_stddev": {n: float(result.offset_std[v[n]]) for n in moved},
         "offsets_at_limit": list(result.at_limit),
         "keyframes": [_keyframe(view, model) for view in views],
@@ -40,6 +41,20 @@ def document_of(
             "solve_time_s": round(float(result.solve_time_s), 3),
         },
     }
+
+
+def label_of(camera: str) -> str:
+    """Return what a camera is called in files: an only one may have no name."""
+    return camera or "camera"
+
+
+def offsets_of(result: Any, model: Any) -> dict[str, float]:
+    """Return the joint offsets alone, by joint, rad or m: true position = reading + offset.
+
+    A flat mapping, as robot_calibration writes and reads it.
+    """
+    v = {name: model.joint_v_index(name) for name in model.joint_names}
+    return {name: float(result.offsets[v[name]]) for name in result.joint_names}
 
 
 def _camera(found: Any, frames: CameraFrames, views: Sequence[View], name: str) -> dict[str, Any]:
@@ -68,7 +83,7 @@ def _keyframe(view: View, model: Any) -> dict[str, Any]:
     readings = view.observation.joint_positions
     entry = {
         "name": view.name,
-        "camera": k.camera,
+        "camera": label_of(k.camera),
         "stamp_s": float(k.stamp_s),
         "residual": float(k.residual),
         "residual_before": float(k.residual_before),
@@ -93,7 +108,7 @@ def table_of(
         entry = transform_entry(frames.parent, frames.names.optical, frames.T_parent_optical)
         x, y, z = (entry["translation"][k] for k in "xyz")
         roll, pitch, yaw = np.rad2deg(entry["rpy"])
-        label = "camera" if len(cameras) == 1 else f"camera {name}"
+        label = "camera" if len(cameras) == 1 else f"camera {label_of(name)}"
         lines += [
             f"{label}: {frames.parent} -> {frames.names.optical}",
             f"  xyz {x:+.4f} {y:+.4f} {z:+.4f} m, rpy {roll:+.2f} {pitch:+.2f} {yaw:+.2f} deg; "

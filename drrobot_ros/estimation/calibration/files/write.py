@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 
 from drrobot_ros.estimation.calibration.files import pictures
-from drrobot_ros.estimation.calibration.files.document import document_of, table_of
+from drrobot_ros.estimation.calibration.files.document import (
+    document_of,
+    label_of,
+    offsets_of,
+    table_of,
+)
 from drrobot_ros.estimation.calibration.files.transforms import (
     CameraFrames,
     FrameNames,
@@ -19,7 +24,14 @@ from drrobot_ros.estimation.observation import Observation
 from drrobot_ros.media import write_image
 
 DOCUMENT, LAUNCH = "calibration.yaml", "camera_tf.launch.xml"
+OFFSETS_FILE = "joint_offsets.yaml"
 SHEET, RESIDUALS, OFFSETS = "keyframes.png", "residuals.png", "joint_offsets.png"
+HEAD = (
+    "# Calibration of a robot and its camera. Lengths in m, angles in rad, quaternions xyzw.\n"
+    "# transforms: child coordinates to parent coordinates. joint_offsets: true = reading + "
+    "offset.\n"
+)
+OFFSETS_HEAD = "# rad or m, to be added to the joints' readings, as robot_calibration has them.\n"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +61,7 @@ def write_calibration(
     package_paths: Sequence[str | Path] = (),
     names: Sequence[str] = (),
 ) -> CalibrationFiles:
-    """Write calibration.yaml, a launch file of the transforms, a corrected description, pictures.
+    """Write calibration.yaml, joint_offsets.yaml, a launch file, a corrected description, pictures.
 
     A failed calibration leaves calibration.yaml and the pictures only: nothing to be launched.
 
@@ -69,12 +81,16 @@ def write_calibration(
     folder.mkdir(parents=True, exist_ok=True)
     cameras = _frames(result, model, frames or {})
     views = views_of(model, result, observations, names)
-    files = [_write_document(document_of(result, model, cameras, views), folder / DOCUMENT)]
+    document = document_of(result, model, cameras, views)
+    files = [_write_document(document, folder / DOCUMENT, HEAD)]
     remarks: list[str] = []
     if result.verdict.value != "failed":
         launch = folder / LAUNCH
         launch.write_text(launch_file(list(cameras.values())))
         files.append(launch)
+        if result.joint_names:
+            offsets = offsets_of(result, model)
+            files.append(_write_document(offsets, folder / OFFSETS_FILE, OFFSETS_HEAD))
         if source and result.joint_names:
             files += _write_description(result, model, source, folder, package_paths, remarks)
     images = [draw(model, gaussians, view) for view in views]
@@ -113,19 +129,13 @@ def file_stem(name: str) -> str:
 def _frames(result: Any, model: Any, names: Mapping[str, FrameNames]) -> dict[str, CameraFrames]:
     found = {}
     for name, camera in result.cameras.items():
-        own = names.get(name) or FrameNames(f"{name}_optical_frame")
+        own = names.get(name) or FrameNames(f"{label_of(name)}_optical_frame")
         found[name] = CameraFrames(camera.link or model.base_link, own, np.asarray(camera.T))
     return found
 
 
-def _write_document(values: dict[str, Any], path: Path) -> Path:
+def _write_document(values: Mapping[str, Any], path: Path, head: str) -> Path:
     import yaml
-
-    head = (
-        "# Calibration of a robot and its camera. Lengths in m, angles in rad, quaternions xyzw.\n"
-        "# transforms: child coordinates to parent coordinates. joint_offsets: true = reading + "
-        "offset.\n"
-    )
 
     class Dumper(yaml.SafeDumper):
         """Numbers on one line, words on lines of their own."""
@@ -139,7 +149,7 @@ def _write_document(values: dict[str, Any], path: Path) -> Path:
 
     Dumper.add_representer(list, of_list)
     Dumper.add_representer(float, of_float)
-    path.write_text(head + yaml.dump(values, Dumper=Dumper, sort_keys=False, width=1000))
+    path.write_text(head + yaml.dump(dict(values), Dumper=Dumper, sort_keys=False, width=1000))
     return path
 
 

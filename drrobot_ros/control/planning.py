@@ -300,6 +300,11 @@ class Planner:
             made.stop_reason,
         )
 
+    def _search(self, color: bool) -> PictureSearch:
+        if color not in self._searches:
+            self._searches[color] = PictureSearch(self.model, self.gaussians, color)
+        return self._searches[color]
+
     def _picture(
         self,
         request: PlanRequest,
@@ -308,9 +313,7 @@ class Planner:
         free: NDArray[np.bool_],
         watch: "_Watch",
     ) -> _Found:
-        color = goal.rgb is not None
-        if color not in self._searches:
-            self._searches[color] = PictureSearch(self.model, self.gaussians, color)
+        search = self._search(goal.rgb is not None)
         view = request.views[goal.view]
         pixels = view.camera.width * view.camera.height
 
@@ -318,9 +321,7 @@ class Planner:
             cost = -score / pixels
             return watch(stage, fraction, cost, {"picture": cost}, q[None])
 
-        made = self._searches[color].find(
-            goal, view, start, self.gate.limits, free, request.config, told
-        )
+        made = search.find(goal, view, start, self.gate.limits, free, request.config, told)
         cost, before = -made.score / pixels, -made.start_score / pixels
         curve = tuple((step, -score / pixels) for step, score in made.curve)
         return _Found(
@@ -389,6 +390,7 @@ class Planner:
             free,
             request.config,
             told,
+            self._search(True),
         )
         cost = 1 - made.agreement
         return _Found(

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrobot_ros.control.candidate import Viewpoint
-from drrobot_ros.control.goals import VideoGoal
+from drrobot_ros.control.goals import PictureGoal, VideoGoal
 from drrobot_ros.control.limits import MotionLimits
 from drrobot_ros.control.optimizers import StoppedError, StopReason
+from drrobot_ros.control.picture_search import PictureSearch
 from drrobot_ros.control.plan_config import PlanConfig
 from drrobot_ros.control.smoothing import smooth, within_limits
 from drrobot_ros.errors import InputError
@@ -30,6 +31,8 @@ Matrix = NDArray[np.float64]
 Image = NDArray[np.uint8]
 
 _ACCELERATION = 6.0  # rad/s^2: of motions worth imitating
+_NEAR_RAD = 0.1  # how wrong the first image's joints may be, once searched
+_AGAIN_RAD = 0.3  # how far they are searched again, once the camera is known
 _SEEN = 0.3  # share of the images that must show the robot
 _VAGUE_RAD = 0.5  # an estimate less sure than this says nothing
 
@@ -76,6 +79,7 @@ def joints_from_video(
     free: NDArray[np.bool_],
     config: PlanConfig,
     told: Told | None = None,
+    search: PictureSearch | None = None,
 ) -> VideoMotion:
     """Return the joint positions that a video shows, image by image.
 
@@ -89,6 +93,7 @@ def joints_from_video(
         free: which joints may move [nq]; others stay at the start.
         config: `start_spread` says how far the first image may be from the start.
         told: of progress, at every image; returns False to stop.
+        search: finds the joints of the first image; made if None.
 
     Raises:
         InputError: the images are not of the viewpoint's size, or show no robot.
@@ -98,10 +103,14 @@ def joints_from_video(
         raise InputError(
             f"the video is {width}x{height}, the viewpoint {view.camera.width}x{view.camera.height}"
         )
-    return _Run(model, gaussians, goal, view, start, limits, free, config, told).solve()
+    run = _Run(model, gaussians, goal, view, start, limits, free, config, told)
+    run.search = search or PictureSearch(model, gaussians)
+    return run.solve()
 
 
 class _Run:
+    search: PictureSearch
+
     def __init__(
         self,
         model: RobotModel,
@@ -127,25 +136,47 @@ class _Run:
         reason, T = StopReason.CONVERGED, self._view.T_base_camera
         estimates: list[Estimate] = []
         try:
+            start, spread = self._start, self._config.start_spread
             if not self._goal.camera_known:
-                estimates = self._pass(T, True, self._start, self._config.start_spread, 0.0)
+                first = self._first(T, start, spread)
+                estimates = self._pass(T, True, first, _NEAR_RAD, 0.0)
                 T = _middle_pose(estimates)
-                start, spread = estimates[0].q, 0.1
-            else:
-                start, spread = self._start, self._config.start_spread
-            estimates = self._pass(T, False, start, spread, 0.5)
+                start, spread = estimates[0].q, min(spread, _AGAIN_RAD)
+            estimates = self._pass(T, False, self._first(T, start, spread), _NEAR_RAD, 0.5)
         except StoppedError as stopped:
             reason = stopped.reason
         return self._told_of(estimates, T, reason)
 
+    def _first(
+        self, T: NDArray[np.float64], start: NDArray[np.float64], spread: float
+    ) -> NDArray[np.float64]:
+        """Return the joint positions of the first image, searched around a start."""
+        picture = PictureGoal(np.ascontiguousarray(self._goal.images[0]))
+        config = dataclasses.replace(self._config, start_spread=max(spread, 0.05), budget_s=0.0)
+
+        def told(what: str, fraction: float, score: float, q: NDArray[np.float64]) -> bool:
+            self._q[:] = q
+            del what, fraction, score
+            late = self._end is not None and time.perf_counter() > self._end
+            return not late and (self._told is None or self._told("searching", 0.0, 1.0, self._q))
+
+        view = Viewpoint(self._view.camera, T)
+        found = self.search.find(picture, view, start, self._limits, self._free, config, told)
+        if found.stop_reason is StopReason.CANCELED:
+            late = self._end is not None and time.perf_counter() > self._end
+            raise StoppedError(StopReason.BUDGET if late else StopReason.CANCELED)
+        return found.q
+
     def _tracker(self, camera: bool, spread: float) -> Tracker:
+        sigma = min(max(spread, 0.05), 3.0)
         config = TrackerConfig(
             estimate_camera=camera,
             budget_ms=0.0,
-            start_sigma_rad=min(max(spread, 0.05), 3.0),
+            start_sigma_rad=sigma,
             search_hypotheses=2000,
-            # What does not move is known exactly, by its encoders so to speak.
-            encoder_sigma_rad=0.0 if self._free.all() else 1e-3,
+            # What is held has encoders, so to speak; more exact ones would narrow the search for
+            # the others too.
+            encoder_sigma_rad=0.0 if self._free.all() else 0.4 * sigma,
         )
         return Tracker(self._model, self._gaussians, config)
 

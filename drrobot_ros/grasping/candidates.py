@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 _POSES = 600  # whose way is looked at
 _SPACING_M = 0.004  # of the points that stand for the scene's surfaces
-_SEEN_COS = 0.15  # a surface is seen where it looks so far towards the camera
+_SEEN_COS = -0.1  # what looks at the camera was seen, and where the outline is, is known too
 _PAD_REACH_M = 0.0025  # what lies so near behind the foremost point of a pad's footprint touches it
 
 

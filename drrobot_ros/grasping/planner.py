@@ -48,6 +48,7 @@ class GraspPlan:
         phases: what to do, in order.
         score: of its geometry, 0 to 1.
         trial: what physics said; None: it was not asked.
+        considered: tool poses [n, 4, 4] of the best grasps within reach, for pictures.
         counts: how many candidates were left at each stage.
         seconds: spent at each stage.
     """
@@ -59,6 +60,7 @@ class GraspPlan:
     phases: tuple[Phase, ...]
     score: float
     trial: TrialResult | None
+    considered: Floats
     counts: dict[str, int]
     seconds: dict[str, float]
 
@@ -256,5 +258,5 @@ class _Search:
                 continue
             score, trial = float(grasps.score[row]), trials.get(row)
             return GraspPlan(self.target.name, T, gap, width, phases, score, trial,
-                             self.counts, self.seconds)  # fmt: skip
+                             grasps.T_base_tool[:20], self.counts, self.seconds)  # fmt: skip
         raise GraspRefusedError("motion", f"no safe motion to {self.target.name!r}: {reasons[0]}")

@@ -27,7 +27,7 @@ from drrobot_ros.ros.gripper_interface import GripperInterface
 Vector = NDArray[np.float64]
 Result, Feedback = GraspObject.Result, GraspObject.Feedback
 
-_HELD_M = 0.002  # a gripper that stops so far before it is shut has something between its pads
+_HELD_M = 0.002  # a gripper that stops so far before where it was sent has something in its way
 _SQUEEZE_M = 0.002  # how far a gripper that is moved by positions is told to go into an object
 
 
@@ -193,14 +193,14 @@ class GraspRun:
         return best
 
     def _executed(self, plan: GraspPlan, executor: ArmExecutor) -> tuple[int, str, str]:
-        gripper = self._task.gripper
         gap = float("nan")
         for k, phase in enumerate(plan.phases):
             self._check()
             self._tell(Feedback.EXECUTING, phase.name, 100.0 * k / len(plan.phases))
             if phase.name == "close" or (k == 0 and phase.motion is not None):
                 gap = self._grip(phase, plan, executor)
-            if phase.name == "close" and gap < gripper.min_gap_m + _HELD_M:
+            tells = self._task.hand is not None
+            if phase.name == "close" and tells and gap < phase.gap_m + _HELD_M:
                 return Result.MISSED, "the gripper closed on nothing", "arm"
             if phase.motion is not None:
                 self._move(phase.name, phase.motion, executor)

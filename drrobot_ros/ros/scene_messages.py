@@ -30,22 +30,23 @@ def scene_message(scene: Any, header: Header) -> Scene:
     message.plane = [*map(float, scene.plane.normal), float(scene.plane.offset_m)]
     message.camera_pose = pose_from_matrix(np.asarray(scene.T_scene_camera, np.float64))
     message.warnings = list(scene.warnings)
-    for thing in scene.objects:
-        message.objects.append(
-            SceneObject(
-                name=thing.name,
-                pose=pose_from_matrix(np.asarray(thing.T_scene_object, np.float64)),
-                mesh=mesh_message(thing.mesh.vertices, thing.mesh.faces),
-                pieces=[mesh_message(p.vertices, p.faces) for p in thing.pieces],
-                half_axes=[float(x) for x in thing.axes_m],
-                color=[float(x) for x in thing.material.albedo],
-                mass=float(thing.mass_kg),
-                friction=float(thing.friction),
-                confidence=float(thing.confidence),
-                warnings=list(thing.warnings),
-            )
-        )
+    message.objects = [_object_message(thing) for thing in scene.objects]
     return message
+
+
+def _object_message(thing: Any) -> SceneObject:
+    return SceneObject(
+        name=thing.name,
+        pose=pose_from_matrix(np.asarray(thing.T_scene_object, np.float64)),
+        mesh=mesh_message(thing.mesh.vertices, thing.mesh.faces),
+        pieces=[mesh_message(p.vertices, p.faces) for p in thing.pieces],
+        half_axes=[float(x) for x in thing.axes_m],
+        color=[float(x) for x in thing.material.albedo],
+        mass=float(thing.mass_kg),
+        friction=float(thing.friction),
+        confidence=float(thing.confidence),
+        warnings=list(thing.warnings),
+    )
 
 
 def grasp_scene(message: Scene) -> GraspScene:

@@ -347,7 +347,8 @@ class SceneReconstructor(Node):
         header = Header(stamp=frame.image.header.stamp, frame_id=base)
         message = messages.scene_message(scene, header)
         if lost:
-            message.warnings.append(f"the camera's pose is not to be trusted: {lost}")
+            why = f"the camera's pose is not to be trusted: {lost}"
+            message.warnings = [*message.warnings, why]
         files = self._written(scene, asked.folder, picture)
         if active.goal.is_cancel_requested:
             raise _CancelledError("cancelled")

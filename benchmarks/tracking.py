@@ -16,13 +16,15 @@ import numpy as np
 import torch
 from common import QUICK, Benchmark
 from tqdm import tqdm
-from tracking_runs import SETTLE, Run, Start, follow
+from tracking_recovery import Recovered, cases, recover
+from tracking_runs import LAST, SETTLE, Run, Start, follow
 from tracking_scenes import CAMERA, FRAMES, SETTINGS, VIDEOS, arms, video
 
 from drrobot_ros.estimation import Tracker, TrackerConfig
 from drrobot_ros.splats import GaussianRobot
 
 EASY = "plain room"
+DELAY_S = 0.1
 FREE = Start(camera_m=0.03, camera_deg=1.5)
 ABLATION = {
     "as it is": {},
@@ -95,6 +97,59 @@ def add_free_camera(bench: Benchmark, runs: dict[tuple[str, str, int], Run]) -> 
     bench.add("free camera, no encoders: joints 1-6", value, "deg", floor=0.4)
     bench.add("free camera, no encoders: camera", _r(np.median(mm)), "mm", floor=15.0)
     bench.add("free camera, no encoders: camera turn", _r(np.median(deg)), "deg", floor=0.5)
+
+
+def add_encoders(bench: Benchmark, lab: Lab, videos: tuple[tuple[str, int], ...]) -> None:
+    """Rows of what is wrong with encoders: constant errors, and readings that come late."""
+    noise = np.radians(0.3)
+    for label, start, change in (
+        ("2 degrees off", Start(encoder_bias_deg=2.0), {"encoder_offset_sigma_rad": 0.05}),
+        (
+            f"{1e3 * DELAY_S:.0f} ms late",
+            Start(encoder_bias_deg=0.0, encoder_delay_s=DELAY_S),
+            {"encoder_lag_sigma_s": 0.1},
+        ),
+    ):
+        plain = TrackerConfig(budget_ms=0.0, encoder_sigma_rad=float(noise))
+        trusted = lab.run([EASY], start, plain, videos, f"encoders {label}, trusted")
+        told = dataclasses.replace(plain, **change)
+        runs = lab.run([EASY], start, told, videos, f"encoders {label}")
+        more = {}
+        if start.encoder_delay_s:
+            off = [1e3 * abs(r.lag_s[-1] - DELAY_S) for r in runs.values()]
+            more["delay_error_ms"] = [_r(x) for x in off]
+        bench.add(
+            f"encoders {label}, estimated: joints 1-6, last images",
+            _r(np.median([r.joints_deg[-LAST:, :6] for r in runs.values()])),
+            "deg",
+            not_estimated_deg=_r(np.median([r.joints_deg[-LAST:, :6] for r in trusted.values()])),
+            **more,
+        )
+
+
+def add_recovery(bench: Benchmark, lab: Lab) -> None:
+    """Rows of a lost robot that is found again."""
+    names = [n for n in lab.robots if not QUICK or n == "Panda"]
+    found: dict[bool, list[Recovered]] = {True: [], False: []}
+    for name, kind, depth, seed in tqdm(cases(names, 1 if QUICK else 2), disable=None):
+        if QUICK and (kind != "wrong start" or not depth):
+            continue
+        model, center = lab.robots[name]
+        config = TrackerConfig(budget_ms=0.0)
+        found[depth].append(recover(model, lab.splats[name], center, kind, depth, seed, config))
+    for depth, runs in found.items():
+        if not runs:
+            continue
+        seconds = [r.seconds for r in runs if r.seconds is not None]
+        bench.add(
+            f"recovery from 60 degrees off, {'depth' if depth else 'colours only'}: found again",
+            _r(len(seconds) / len(runs)),
+            "of 1",
+            better="higher",
+            cases=len(runs),
+            median_s=_r(np.median(seconds)) if seconds else None,
+            believed_and_wrong=_r(np.mean([r.false_images for r in runs])),
+        )
 
 
 def add_hard(bench: Benchmark, runs: dict[tuple[str, str, int], Run]) -> None:
@@ -215,9 +270,11 @@ def main() -> int:
     )
     add_accuracy(bench, known)
     add_free_camera(bench, free)
+    add_encoders(bench, lab, videos)
     add_hard(bench, known)
     add_knowing(bench, [*known.values(), *free.values()])
     add_speed(bench, lab)
+    add_recovery(bench, lab)
     if not QUICK:
         bench.finish()  # what follows takes long
         add_ablation(bench, lab, known)

@@ -25,6 +25,7 @@ class Start:
         camera_deg: its turn.
         encoder_bias_deg: standard deviation of each joint's constant error; None: no encoders.
         encoder_noise_deg: of each reading.
+        encoder_delay_s: how late readings are.
         mask: the true silhouette is given.
         depth: depth images are given.
     """
@@ -34,6 +35,7 @@ class Start:
     camera_deg: float = 0.0
     encoder_bias_deg: float | None = None
     encoder_noise_deg: float = 0.1
+    encoder_delay_s: float = 0.0
     mask: bool = False
     depth: bool = False
 
@@ -53,6 +55,7 @@ class Run:
         lost: the state was `lost` [F].
         agreement: of silhouette and image [F].
         margin: lead over neighbouring poses [F], NaN before it was looked for.
+        lag_s: delay of the readings as estimated [F].
         wall_s: time of each image [F].
         cpu_s: CPU time of each image [F].
     """
@@ -67,6 +70,7 @@ class Run:
     lost: np.ndarray
     agreement: np.ndarray
     margin: np.ndarray
+    lag_s: np.ndarray
     wall_s: np.ndarray
     cpu_s: np.ndarray
 
@@ -105,7 +109,7 @@ def follow(tracker: Tracker, video: RenderedVideo, start: Start, seed: int) -> R
         readings = None
         if start.encoder_bias_deg is not None:
             noise = np.radians(start.encoder_noise_deg) * rng.normal(size=nq)
-            readings = frame.q + bias + noise
+            readings = delayed(video, i, start.encoder_delay_s) + bias + noise
         observation = Observation(
             frame.rgb,
             CAMERA,
@@ -130,11 +134,19 @@ def follow(tracker: Tracker, video: RenderedVideo, start: Start, seed: int) -> R
                 estimate.state is TrackingState.LOST,
                 estimate.agreement,
                 np.nan if estimate.margin is None else estimate.margin,
+                estimate.lag_s,
                 wall,
                 cpu,
             )
         )
     return Run(*(np.array(column) for column in zip(*rows, strict=True)))
+
+
+def delayed(video: RenderedVideo, i: int, delay_s: float) -> np.ndarray:
+    """Return the joints [nq] so long before image i; before the first they went on as then."""
+    at = i - delay_s * video.rate_hz
+    first = int(np.clip(np.floor(at), 0, len(video.q) - 2))
+    return video.q[first] + (at - first) * (video.q[first + 1] - video.q[first])
 
 
 def camera_twist(T_true: np.ndarray, T: np.ndarray) -> np.ndarray:

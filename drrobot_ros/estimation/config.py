@@ -81,6 +81,14 @@ class TrackerConfig:
         minimum=0.0,
         maximum=1.0,
     )
+    encoder_lag_sigma_s: float = setting(
+        0.0,
+        "how late joint positions usually are against images, estimated while the arm moves; 0: "
+        "not at all",
+        unit="s",
+        minimum=0.0,
+        maximum=1.0,
+    )
     remember_camera: bool = setting(
         True, "gather an estimated camera's pose over images: it stands still where it is mounted"
     )

@@ -1,4 +1,9 @@
-"""Encoders as a prior: noise of each reading, and a constant error that is learned from images."""
+"""Encoders as a prior: noise of each reading, and what is constantly wrong with them.
+
+Each joint's readings may be off by a constant, and all of them may be late (or early) against the
+images: both are learned from images while tracking, by one Kalman filter of constants. A delay
+shows in joints that move, by their velocity; an offset at all times.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,30 +14,59 @@ Vector = NDArray[np.float64]
 
 # Errors of neighbouring images are alike: so many count as one.
 ALIKE = 10.0
+# Share of an image's own finding that must be left in the posterior to be told from it.
+FAINT = 0.05
 
 
 class EncoderOffsets:
-    """Estimates one constant error per joint while tracking (a Kalman filter of a constant).
+    """Estimates one constant error per joint, and one delay, while tracking.
 
     Args:
         nv: number of velocity coordinates.
         noise: standard deviation of a reading.
         offset: usual size of the constant error; 0: readings have none.
+        lag: usual size of the delay, s; 0: there is none.
     """
 
-    def __init__(self, nv: int, noise: float, offset: float) -> None:
+    def __init__(self, nv: int, noise: float, offset: float, lag: float = 0.0) -> None:
         self._noise = noise
-        self.mean: Vector = np.zeros(nv)
-        self._variance = np.full(nv, offset**2)
+        self._state = np.zeros(nv + 1)
+        self._covariance = np.diag(np.r_[np.full(nv, offset**2), lag**2])
+        self._velocity = np.zeros(nv)
+
+    @property
+    def mean(self) -> Vector:
+        """The constant errors [nv]."""
+        return self._state[:-1]
 
     @property
     def sigma(self) -> Vector:
         """How well the constant errors are known [nv]."""
-        return np.sqrt(self._variance)
+        return np.sqrt(np.diag(self._covariance)[:-1])
+
+    @property
+    def lag_s(self) -> float:
+        """How late readings are: an image shows where they will be so much later, s."""
+        return float(self._state[-1])
+
+    @property
+    def lag_sigma_s(self) -> float:
+        """How well the delay is known, s."""
+        return float(np.sqrt(self._covariance[-1, -1]))
+
+    def step(self, velocity: Vector | None) -> Vector:
+        """Return what has to be added to readings [nv].
+
+        Args:
+            velocity: of the joints as the readings move [nv]; None: not known, taken as at rest.
+        """
+        n = len(self._velocity)
+        self._velocity = np.zeros(n) if velocity is None else np.nan_to_num(velocity)
+        return self.mean + self._velocity * self.lag_s
 
     def prior(self, corrected: Vector) -> JointPrior:
         """Return what readings say of the joints: their corrected positions [nq], and how well."""
-        return JointPrior(corrected, np.sqrt(self._noise**2 + self._variance))
+        return JointPrior(corrected, np.sqrt(self._variance()))
 
     def add(self, found: Vector, information: Vector) -> None:
         """Take in an image's result.
@@ -41,11 +75,24 @@ class EncoderOffsets:
             found: solved minus corrected positions [nv], NaN where there was no reading.
             information: what the image alone knew of each joint, 1/sigma^2 [nv].
         """
-        total = self._noise**2 + self._variance
-        # `found` is the posterior's shift; the offset's share of it is its share of the variance.
-        share = self._variance / np.maximum(total, 1e-18)
-        known = np.isfinite(found) & (information > 0)
-        self.mean = self.mean + np.where(known, share * np.nan_to_num(found) / ALIKE, 0.0)
-        measured = self._noise**2 + 1.0 / np.maximum(information, 1e-9)
-        new = 1.0 / (1.0 / np.maximum(self._variance, 1e-18) + 1.0 / (ALIKE * measured))
-        self._variance = np.where(known, new, self._variance)
+        total = self._variance()
+        image = 1.0 / np.maximum(information, 1e-9)
+        # `found` is the posterior's shift: the image's own is larger by what the prior held back.
+        held = total / np.maximum(total + image, 1e-18)
+        before = self._state
+        for j in np.flatnonzero(np.isfinite(found) & (information > 0) & (held > FAINT)):
+            row = np.zeros(len(self._state))
+            row[j], row[-1] = 1.0, self._velocity[j]
+            reach = self._covariance @ row
+            measured = ALIKE * (self._noise**2 + image[j])
+            gain = reach / (row @ reach + measured)
+            # Measured against the state that the readings were corrected by.
+            left = found[j] / held[j] - row @ (self._state - before)
+            self._state = self._state + gain * left
+            self._covariance = self._covariance - np.outer(gain, reach)
+
+    def _variance(self) -> Vector:
+        """Return the variance of corrected readings [nv]."""
+        P, v = self._covariance, self._velocity
+        spread = np.diag(P)[:-1] + 2 * v * P[:-1, -1] + np.square(v) * P[-1, -1]
+        return self._noise**2 + np.maximum(spread, 0.0)

@@ -1,5 +1,7 @@
 """What is known of the joints besides the images of a moment: their motion, and encoders."""
 
+from collections import deque
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,8 @@ Matrix = NDArray[np.float64]
 
 # What an image that shows a joint knows of it at least, 1/sigma^2: the rest is prior.
 FAINT = 0.1
+# Readings that a velocity is told from.
+SLOPE = 4
 
 
 class JointMemory:
@@ -29,22 +33,54 @@ class JointMemory:
         self.motion = JointMotion(coordinates.nv, config.acceleration_sigma)
         self._uses_encoders = config.encoder_sigma_rad > 0
         self._offsets = EncoderOffsets(
-            coordinates.nv, config.encoder_sigma_rad, config.encoder_offset_sigma_rad
+            coordinates.nv,
+            config.encoder_sigma_rad,
+            config.encoder_offset_sigma_rad,
+            config.encoder_lag_sigma_s,
         )
+        self._read: deque[tuple[float, Vector]] = deque(maxlen=SLOPE)
+        self._time_s = 0.0
 
-    def corrected(self, encoders: Vector | None, q: Vector) -> Vector | None:
+    @property
+    def lag(self) -> tuple[float, float]:
+        """How late readings are against images, and how well that is known, s."""
+        return self._offsets.lag_s, self._offsets.lag_sigma_s
+
+    def corrected(
+        self,
+        encoders: Vector | None,
+        q: Vector,
+        dt: float = 0.0,
+        velocity: Vector | None = None,
+    ) -> Vector | None:
         """Return readings [nq] without the constant errors found so far, NaN where there are none.
 
         Args:
             encoders: readings [nq], or None.
             q: positions [nq] that stand in for missing parts of a quaternion.
+            dt: time since the moment before, s; 0: unknown.
+            velocity: of the joints [nv]; None: told from the last readings.
         """
         if encoders is None or not self._uses_encoders:
             return encoders
         read = np.asarray(encoders, np.float64)
         there = np.isfinite(read)
-        moved = self._coordinates.integrate(np.where(there, read, q), self._offsets.mean)
-        return np.where(there, moved, np.nan)
+        whole = np.where(there, read, q)
+        step = self._offsets.step(self._slope(whole, dt) if velocity is None else velocity)
+        return np.where(there, self._coordinates.integrate(whole, step), np.nan)
+
+    def _slope(self, read: Vector, dt: float) -> Vector | None:
+        """Return the velocity [nv] of the last readings, by least squares; None: too few."""
+        if dt <= 0:
+            self._read.clear()
+        self._time_s += dt
+        self._read.append((self._time_s, read))
+        if len(self._read) < 2:
+            return None
+        t = np.array([x for x, _ in self._read]) - self._time_s
+        moved = np.stack([self._coordinates.difference(read, x) for _, x in self._read])
+        t, moved = t - t.mean(), moved - moved.mean(0)
+        return t @ moved / (t @ t)
 
     def priors(self, predicted: JointPrior | None, readings: Vector | None) -> list[JointPrior]:
         """Return what is known before the images: the prediction, and corrected readings [nq]."""

@@ -105,6 +105,8 @@ class Estimate:
         margin: lead over neighbouring poses, relative, below 0 where one explains the image better;
             None where it was not looked for yet.
         unobserved: what the images hardly show, in sentences.
+        lag_s: how late the joint positions given are against the images, as found so far, s.
+        lag_std_s: how well that is known, s; 0 where it is not estimated.
         searching: how the search for a lost robot is going, in words; empty where there is none.
     """
 
@@ -125,3 +127,5 @@ class Estimate:
     margin: float | None = None
     unobserved: tuple[str, ...] = ()
     searching: str = ""
+    lag_s: float = 0.0
+    lag_std_s: float = 0.0

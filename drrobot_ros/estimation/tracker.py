@@ -207,7 +207,9 @@ class Tracker:
         seen = self._check(observation)
         first = seen[0].observation
         dt = self._advance(first.stamp_s)
-        readings = self._memory.corrected(first.joint_positions, self._q)
+        readings = self._memory.corrected(
+            first.joint_positions, self._q, dt, first.joint_velocities
+        )
         step, sigma = self._memory.motion.predict(dt)
         q = np.clip(self._coordinates.integrate(self._q, step), *self._limits)
         if readings is not None and not self._started:
@@ -431,6 +433,8 @@ class Tracker:
                 solution, inflation_of(masked), self._velocity_names, [s.name for s in seen]
             ),
             searching=self._recovery.progress,
+            lag_s=self._memory.lag[0],
+            lag_std_s=self._memory.lag[1],
         )
 
     def _look_for(self, seen: list[Seen], state: TrackingState) -> None:

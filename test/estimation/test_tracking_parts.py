@@ -165,6 +165,29 @@ def test_constant_errors_of_encoders_are_found():
     assert (offsets.sigma[:2] < 0.01).all()
 
 
+def test_a_delay_of_readings_is_told_from_their_constant_errors():
+    offset, lag, n = np.array([0.02, -0.03]), 0.08, 400
+    time_s = np.arange(n) / 30
+    phase = time_s[:, None] * [2.0, 3.0]
+    q, velocity = np.sin(phase) * 0.4, np.cos(phase) * [0.8, 1.2]
+    late = np.sin(phase - lag * np.array([2.0, 3.0])) * 0.4
+    known = np.full(2, 1e5)
+    errors = {}
+    for lag_sigma in (0.0, 0.1):
+        filtered = EncoderOffsets(2, noise=0.002, offset=0.05, lag=lag_sigma)
+        off = []
+        for x, v, reading in zip(q, velocity, late - offset, strict=True):
+            corrected = reading + filtered.step(v)
+            prior = 1 / np.square(filtered.prior(corrected).sigma)
+            off.append(np.abs(x - corrected).max())
+            filtered.add((x - corrected) * known / (known + prior), known)
+        errors[lag_sigma] = np.median(off[n // 2 :])
+    assert filtered.lag_s == pytest.approx(lag, abs=0.01)
+    assert filtered.mean == pytest.approx(offset, abs=0.005)
+    assert filtered.lag_sigma_s < 0.02
+    assert errors[0.1] < 0.01 < 0.04 < errors[0.0]
+
+
 # -- words and doubt -----------------------------------------------------------------------------
 
 

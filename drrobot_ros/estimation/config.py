@@ -159,7 +159,7 @@ class TrackerConfig:
     )
     lost_after: int = setting(
         10,
-        "images in a row below one of these limits after which the robot is lost, or searched again",
+        "images in a row below these limits after which the robot is lost, or searched again",
         minimum=1,
     )
 

@@ -4,7 +4,8 @@ Protocol, beside those of others:
 
 * here: 20 random goals, every joint of the arm off by the stated angle, its sign drawn; camera
   known; 480x480 picture by another renderer than the one that is optimised (MuJoCo, its own light
-  and background), no mask, untrained splats; reached: the worst joint under 2 degrees.
+  and background), no mask, untrained splats; reached: the worst joint under 2 degrees; no
+  time limit, CPU time of the whole process (on idle cores the wall time is no longer than that).
 * Dr. Robot, as re-measured by Visual-RRT: 480x480 picture by MuJoCo, trained splats, known camera,
   RTX 4090: 35.8 % reached, 10.25 s each; Visual-RRT itself 78.8 %, 21.6 s (their thresholds and
   start distances are their own).
@@ -22,7 +23,7 @@ from drrobot_ros.control.plan_config import PlanConfig
 from drrobot_ros.control.planning import PlanRequest
 
 GOALS = 3 if QUICK else 20
-FAR_GOALS = 0 if QUICK else 10
+FAR_GOALS = 0 if QUICK else 6
 REACHED_DEG = 2.0
 
 
@@ -54,10 +55,10 @@ def add_rows(bench: Benchmark) -> None:
     """Add the rows."""
     for name in ("Panda",) if QUICK else ("Panda", "UR5e with tools"):
         scene = make_scene(name, 480, 480)
-        near = PlanConfig(budget_s=10.0, self_collision=0.0)
+        near = PlanConfig(budget_s=0.0, self_collision=0.0)
         _add(bench, f"image, {name}, 30 deg off", reach(scene, 30, GOALS, near), floors=True)
         if FAR_GOALS:
-            far = PlanConfig(budget_s=20.0, self_collision=0.0, start_spread=1.0, starts=8)
+            far = PlanConfig(budget_s=0.0, self_collision=0.0, start_spread=1.0, starts=8)
             _add(bench, f"image, {name}, 60 deg off", reach(scene, 60, FAR_GOALS, far))
         if FAR_GOALS and name == "Panda":
             adam = PlanConfig(budget_s=10.0, self_collision=0.0, method="adam", starts=4)
@@ -79,10 +80,11 @@ def _add(bench: Benchmark, name: str, found: dict[str, np.ndarray], floors: bool
     )
     bench.add(f"{name}: worst joint, median", round(float(np.median(errors)), 3), "deg")
     bench.add(
-        f"{name}: time, longest",
-        round(float(found["wall_s"].max()), 2),
+        f"{name}: CPU time of all cores, longest",
+        round(float(found["cpu_s"].max()), 2),
         "s",
         floor=10.0 if floors else None,
-        median_s=round(float(np.median(found["wall_s"])), 2),
         cpu_median_s=round(float(np.median(found["cpu_s"])), 2),
+        wall_median_s=round(float(np.median(found["wall_s"])), 2),
+        wall_longest_s=round(float(found["wall_s"].max()), 2),
     )

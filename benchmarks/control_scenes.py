@@ -23,6 +23,7 @@ ROBOTS = {
     "UR5e": ("universal_robots_ur5e/ur5e.xml", [-0.5, -1.6, 1.6, -1.3, -1.57, 0.0]),
     "xArm7": ("ufactory_xarm7/xarm7_nohand.xml", [0, -0.4, 0, 0.9, 0, 1.2, 0]),
 }
+GREY = (0.55, 0.6, 0.65)  # white robots must not vanish
 _ARM_RANGE = 0.2  # rad: joints of less range are a gripper's, and stay
 
 
@@ -90,4 +91,5 @@ def make_scene(
     planner = Planner(model, GaussianRobot.from_model(model, count=splats))
     span = np.minimum(model.upper, np.pi) - np.maximum(model.lower, -np.pi)
     simulation = SimulatedRobot(model, camera, T, SceneConfig(seed=seed))
-    return Scene(name, model, planner, simulation, Viewpoint(camera, T), home, span > _ARM_RANGE)
+    view = Viewpoint(camera, T, GREY)
+    return Scene(name, model, planner, simulation, view, home, span > _ARM_RANGE)

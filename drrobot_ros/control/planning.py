@@ -7,7 +7,6 @@ other starts.
 
 import dataclasses
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,93 +14,23 @@ from numpy.typing import NDArray
 
 from drrobot_ros.control.candidate import Viewpoint
 from drrobot_ros.control.goal_terms import GoalTerms
-from drrobot_ros.control.goals import Goal, PictureGoal, SentenceGoal, TracksGoal, VideoGoal
-from drrobot_ros.control.objectives import PointTracks, StayNear, Term, WeightedSum
-from drrobot_ros.control.optimizers import Progress, StopReason, Watcher, optimize
-from drrobot_ros.control.picture_search import PictureSearch
-from drrobot_ros.control.plan_config import PlanConfig
-from drrobot_ros.control.plan_pictures import picture_of, plan_pictures
+from drrobot_ros.control.goals import PictureGoal, SentenceGoal, TracksGoal, VideoGoal
+from drrobot_ros.control.optimizers import Watcher
+from drrobot_ros.control.plan_descent import Planned
+from drrobot_ros.control.plan_methods import Methods
+from drrobot_ros.control.plan_pictures import plan_pictures
+from drrobot_ros.control.plan_types import Plan, PlanRequest, Watch
 from drrobot_ros.control.safety import SafetyGate
 from drrobot_ros.control.text.encoder import TextImageEncoder
-from drrobot_ros.control.text.posing import PosingConfig, default_views, pose_from_text
+from drrobot_ros.control.text.posing import default_views
 from drrobot_ros.control.timing import follow_path, move_to
-from drrobot_ros.control.track_motion import TrackMotion, follow_tracks
-from drrobot_ros.control.trajectory import Matrix, Trajectory, Vector, joined
-from drrobot_ros.control.video import VideoMotion, joints_from_video
+from drrobot_ros.control.trajectory import Trajectory, Vector, joined
 from drrobot_ros.errors import InputError, unknown_name
 from drrobot_ros.robot import RobotModel
 
+__all__ = ["Plan", "PlanRequest", "Planner"]
+
 _HERE = 0.01  # rad or m: a motion that begins no farther away begins here
-_LOOKS = 20  # waypoints of a motion at which it is looked whether there is room
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class PlanRequest:
-    """What is wanted, from where.
-
-    Attributes:
-        goals: any number of poses' goals, and at most one of a motion.
-        start: joint positions now [nq].
-        views: cameras; goals that look name them by index.
-        free_joints: names of those that may move; none: all.
-        config: settings.
-    """
-
-    goals: Sequence[Goal]
-    start: Vector
-    views: Sequence[Viewpoint] = ()
-    free_joints: Sequence[str] = ()
-    config: PlanConfig = dataclasses.field(default_factory=PlanConfig)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Plan:
-    """Joint waypoints, and how they came about.
-
-    Attributes:
-        joint_names: [nq].
-        start: joint positions of the request [nq].
-        q: waypoints [T,nq]; T = 1: a pose.
-        times_s: [T] when, from 0; of a pose 0.
-        cost: what was minimised.
-        start_cost: of staying at the start.
-        terms: the cost's parts by name.
-        start_terms: those of the start.
-        curve: the best cost so far: (step, cost).
-        stop_reason: why it stopped.
-        time_s: spent.
-        pictures: uint8 [H,W,3] by name: start, goal, result, overlay, losses, as far as there are.
-        details: of the motion found from tracks or a video; None else.
-    """
-
-    joint_names: tuple[str, ...]
-    start: Vector
-    q: Matrix
-    times_s: Vector
-    cost: float
-    start_cost: float
-    terms: dict[str, float]
-    start_terms: dict[str, float]
-    curve: tuple[tuple[int, float], ...]
-    stop_reason: StopReason
-    time_s: float
-    pictures: dict[str, NDArray[np.uint8]]
-    details: TrackMotion | VideoMotion | None = None
-
-
-@dataclasses.dataclass
-class _Found:
-    """What a method found, before it becomes a plan."""
-
-    q: Matrix
-    times_s: Vector
-    cost: float
-    start_cost: float
-    terms: dict[str, float]
-    start_terms: dict[str, float]
-    curve: tuple[tuple[int, float], ...]
-    stop_reason: StopReason
-    details: TrackMotion | VideoMotion | None = None
 
 
 class Planner:
@@ -124,8 +53,8 @@ class Planner:
         self.model, self.gaussians = model, gaussians
         self.gate = gate or SafetyGate(model)
         self._encoder = encoder
-        self._terms = GoalTerms(model, gaussians, self.gate, encoder)
-        self._searches: dict[bool, PictureSearch] = {}
+        terms = GoalTerms(model, gaussians, self.gate, encoder)
+        self._methods = Methods(Planned(model, gaussians, self.gate, terms), encoder)
 
     def plan(self, request: PlanRequest, watcher: Watcher | None = None) -> Plan:
         """Return joint waypoints that serve the goals best.
@@ -146,7 +75,7 @@ class Planner:
         start, free = self._checked(request)
         if not request.views and any(isinstance(g, SentenceGoal) for g in request.goals):
             request = dataclasses.replace(request, views=self._views_for_sentences())
-        found = self._solve(request, start, free, _Watch(self, request, watcher, began))
+        found = self._methods.solve(request, start, free, Watch(self, request, watcher, began))
         pictures = plan_pictures(self, request, start, found.q, found.curve, found.details)
         return Plan(
             self.model.joint_names,
@@ -226,293 +155,9 @@ class Planner:
             raise InputError("method gauss_newton reaches a picture, tracks or a video alone")
         return start, free
 
-    # -- methods --------------------------------------------------------------------------------
-
-    def _solve(
-        self, request: PlanRequest, start: Vector, free: NDArray[np.bool_], watch: "_Watch"
-    ) -> _Found:
-        least_squares = request.config.method != "adam"
-        goals = list(request.goals)
-        motion = next((g for g in goals if g.is_motion), None)
-        found: _Found | None = None
-        if least_squares and len(goals) == 1 and isinstance(goals[0], SentenceGoal):
-            found = self._sentence(request, goals[0], start, free, watch)
-        read: dict[int, Vector] = {}
-        if isinstance(motion, VideoGoal):
-            found = self._video(request, motion, start, free, watch)
-        elif isinstance(motion, TracksGoal) and least_squares:
-            found = self._tracks(request, motion, start, free, watch)
-        elif motion is None and least_squares:
-            for i, goal in enumerate(goals):
-                if isinstance(goal, PictureGoal):
-                    found = self._picture(request, goal, start, free, watch)
-                    read[i] = found.q[0]
-        if found is not None and found.stop_reason in (StopReason.CANCELED, StopReason.BUDGET):
-            return found
-        if found is not None and len(goals) == 1 and not self._crowded(found.q, request.config):
-            return found
-        return self._descend(request, start, free, watch, motion, read, found)
-
-    def _crowded(self, q: Matrix, config: PlanConfig) -> bool:
-        """Whether a result comes nearer to itself or to obstacles than the gate lets pass."""
-        if config.self_collision == 0 and config.obstacles == 0:
-            return False
-        some = q[:: max(1, len(q) // _LOOKS)]
-        return any(self.gate.checker.nearest(at).spare_m < 0 for at in some)
-
     def _views_for_sentences(self) -> tuple[Viewpoint, ...]:
         assert self._encoder is not None
         try:
             return default_views(self.model, self._encoder)
         except InputError as error:  # neither a hand nor an arm: nobody knows its front
             raise InputError(f"a sentence needs a viewpoint to look from ({error})") from error
-
-    def _sentence(
-        self,
-        request: PlanRequest,
-        goal: SentenceGoal,
-        start: Vector,
-        free: NDArray[np.bool_],
-        watch: "_Watch",
-    ) -> _Found:
-        assert self._encoder is not None
-        made = pose_from_text(
-            self.model,
-            self.gaussians,
-            self._encoder,
-            goal.prompt,
-            start,
-            self.gate.limits,
-            tuple(request.views),
-            goal.negative,
-            PosingConfig(budget_s=request.config.budget_s, seed=request.config.seed),
-            free,
-            watch.direct,
-        )
-        return _Found(
-            made.q,
-            np.zeros(1),
-            made.cost,
-            made.start_cost,
-            made.terms,
-            made.start_terms,
-            made.curve,
-            made.stop_reason,
-        )
-
-    def _search(self, color: bool) -> PictureSearch:
-        if color not in self._searches:
-            self._searches[color] = PictureSearch(self.model, self.gaussians, color)
-        return self._searches[color]
-
-    def _picture(
-        self,
-        request: PlanRequest,
-        goal: PictureGoal,
-        start: Vector,
-        free: NDArray[np.bool_],
-        watch: "_Watch",
-    ) -> _Found:
-        search = self._search(goal.rgb is not None)
-        view = request.views[goal.view]
-        pixels = view.camera.width * view.camera.height
-
-        def told(stage: str, fraction: float, score: float, q: Vector) -> bool:
-            cost = -score / pixels
-            return watch(stage, fraction, cost, {"picture": cost}, q[None])
-
-        made = search.find(goal, view, start, self.gate.limits, free, request.config, told)
-        cost, before = -made.score / pixels, -made.start_score / pixels
-        curve = tuple((step, -score / pixels) for step, score in made.curve)
-        return _Found(
-            made.q[None],
-            np.zeros(1),
-            cost,
-            before,
-            {"picture": cost},
-            {"picture": before},
-            curve,
-            made.stop_reason,
-        )
-
-    def _tracks(
-        self,
-        request: PlanRequest,
-        goal: TracksGoal,
-        start: Vector,
-        free: NDArray[np.bool_],
-        watch: "_Watch",
-    ) -> _Found:
-        def told(stage: str, fraction: float, cost: float, q: Matrix) -> bool:
-            return watch(stage, fraction, cost, {"point tracks": cost}, q)
-
-        made = follow_tracks(
-            self.model,
-            self.gaussians,
-            goal,
-            request.views[goal.view],
-            start,
-            self.gate.limits,
-            free,
-            request.config,
-            told,
-        )
-        return _Found(
-            made.q,
-            made.times_s,
-            made.cost,
-            made.start_cost,
-            {"point tracks": made.cost},
-            {"point tracks": made.start_cost},
-            made.curve,
-            made.stop_reason,
-            made,
-        )
-
-    def _video(
-        self,
-        request: PlanRequest,
-        goal: VideoGoal,
-        start: Vector,
-        free: NDArray[np.bool_],
-        watch: "_Watch",
-    ) -> _Found:
-        def told(stage: str, fraction: float, doubt: float, q: Matrix) -> bool:
-            return watch(stage, fraction, doubt, {"video": doubt}, q)
-
-        made = joints_from_video(
-            self.model,
-            self.gaussians,
-            goal,
-            request.views[goal.view],
-            start,
-            self.gate.limits,
-            free,
-            request.config,
-            told,
-            self._search(True),
-        )
-        cost = 1 - made.agreement
-        return _Found(
-            made.q,
-            made.times_s,
-            cost,
-            1.0,
-            {"video": cost},
-            {"video": 1.0},
-            made.curve,
-            made.stop_reason,
-            made,
-        )
-
-    def _descend(
-        self,
-        request: PlanRequest,
-        start: Vector,
-        free: NDArray[np.bool_],
-        watch: "_Watch",
-        motion: Goal | None,
-        read: dict[int, Vector],
-        found: _Found | None,
-    ) -> _Found:
-        """Minimise all terms together by Adam."""
-        config, views = request.config, tuple(request.views)
-        times = np.zeros(1) if found is None else found.times_s
-        if found is None and isinstance(motion, TracksGoal):
-            times = motion.tracks.times(config.rate_hz)
-        still = np.tile(start, (len(times), 1))
-        terms = self._terms.goals(request.goals, views, read, config.seed)
-        details = None if found is None else found.details
-        if isinstance(motion, TracksGoal):
-            if isinstance(details, TrackMotion):
-                points, tracks, visible = details.points, details.used, details.visible
-            else:
-                quick = dataclasses.replace(config, iterations=1, budget_s=0.0)
-                made = follow_tracks(
-                    self.model,
-                    self.gaussians,
-                    motion,
-                    views[motion.view],
-                    start,
-                    self.gate.limits,
-                    free,
-                    quick,
-                )
-                points, tracks, visible = made.points, made.used, made.visible
-            if visible is not None and not visible.any(axis=1).all():
-                visible = None  # out of sight for a while: then all count
-            bound = motion.correspondence == "bound"
-            view = views[motion.view]
-            objective = PointTracks(
-                tracks, view, points.links, points.points, bound, visible=visible
-            )
-            terms.append(Term(objective, motion.weight))
-        elif isinstance(motion, VideoGoal):
-            assert found is not None
-            terms.append(Term(_Follow(found.q), motion.weight))
-        terms += self._terms.regularizers(config, still, times)
-        if found is not None and len(request.goals) == 1:
-            config = dataclasses.replace(config, starts=1)  # only to be mended
-        left = config.budget_s and max(config.budget_s - watch.spent_s, 0.05)
-        made = optimize(
-            self.model,
-            self.gaussians,
-            WeightedSum(terms),
-            still,
-            self.gate.limits,
-            views,
-            dataclasses.replace(config, budget_s=left),
-            free,
-            watch.direct,
-            () if found is None else (found.q,),
-        )
-        return _Found(
-            made.q,
-            times,
-            made.cost,
-            made.start_cost,
-            made.terms,
-            made.start_terms,
-            made.curve,
-            made.stop_reason,
-            details,
-        )
-
-
-class _Follow(StayNear):
-    """Distance from the motion read from a video."""
-
-    name = "video"
-
-
-class _Watch:
-    """Tells a watcher of what any method does."""
-
-    def __init__(
-        self, planner: Planner, request: PlanRequest, watcher: Watcher | None, began: float
-    ) -> None:
-        self._planner, self._request, self._watcher = planner, request, watcher
-        self._began, self._step = began, 0
-
-    @property
-    def spent_s(self) -> float:
-        return time.perf_counter() - self._began
-
-    def __call__(
-        self, stage: str, fraction: float, cost: float, terms: dict[str, float], q: Matrix
-    ) -> bool:
-        self._step += 1
-        if self._watcher is None:
-            return True
-        q = q.copy()
-
-        def picture() -> NDArray[np.uint8]:
-            return picture_of(self._planner, self._request, q[-1])
-
-        shown = picture if self._request.views else None
-        return self._watcher(Progress(self._step, fraction, cost, terms, q, stage, shown))
-
-    @property
-    def direct(self) -> Watcher | None:
-        """The watcher itself, for what tells it in its own words."""
-        return self._watcher

@@ -23,7 +23,7 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 def test_there_are_launch_files():
     names = {f.name.removesuffix(".launch.py") for f in FILES}
-    assert names >= {"calibrate", "demo", "pose_estimator", "robot_identifier"}
+    assert names >= {"calibrate", "demo", "pose_estimator", "robot_identifier", "visual_control"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)

@@ -255,7 +255,7 @@ def add_rows(bench: Benchmark, source: str = OWN) -> None:
 
 
 def main() -> int:
-    """Measure and write ``results/control_text.json``."""
+    """Measure and write ``results/control_text.json``, or ``..._clip.json`` of another model."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--encoder",
@@ -264,7 +264,8 @@ def main() -> int:
     )
     source = parser.parse_args().encoder
     torch.set_num_threads(1)
-    bench = Benchmark("control_text", encoder=Path(source).name, config=dataclasses.asdict(CONFIG))
+    name = "control_text" if source == OWN else "control_text_clip"
+    bench = Benchmark(name, encoder=Path(source).name, config=dataclasses.asdict(CONFIG))
     add_rows(bench, source)
     return bench.finish()
 

@@ -68,19 +68,30 @@ def target_image(
     camera: PinholeCamera,
     width_px: int,
 ) -> Target:
-    """Return the picture resized: colours averaged, depth and masks of the nearest pixel."""
+    """Return the picture resized: all of it averaged over the pixels that become one.
+
+    Inverse depth is what is averaged, linear on a plane; a pixel on an edge has none.
+    """
     import cv2
 
     small = camera.scaled(min(1.0, width_px / camera.width))
     size = (small.width, small.height)
-    soft = cv2.resize(color, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
-    def nearest(image: NDArray) -> NDArray:
-        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_NEAREST))
+    def mean(image: NDArray) -> NDArray[np.float32]:
+        resized = cv2.resize(image.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        return np.asarray(resized, np.float32)
 
-    few = np.stack([nearest(mask.astype(np.float32)) for mask in masks])
-    planes = (soft, nearest(depth_m), few, nearest(ground.astype(np.float32)))
-    return Target(*(torch.as_tensor(p).float() for p in planes), small)
+    few = np.stack([mean(mask) for mask in masks])
+    known = masks.any(0) & (depth_m > 0)
+    share = mean(known)
+    inverse = mean(np.where(known, 1 / np.maximum(depth_m, 1e-3), 0)) / np.maximum(share, 1e-6)
+    near = mean(np.where(known, 1 / np.maximum(depth_m, 1e-3) ** 2, 0)) / np.maximum(share, 1e-6)
+    flat = np.sqrt(np.maximum(near - inverse**2, 0)) < 0.01 * inverse
+    whole = (few.max(0) > 0.95) & (share > 0.6) & flat
+    depth = np.where(whole, 1 / np.maximum(inverse, 1e-6), 0).astype(np.float32)
+    color_t = torch.as_tensor(mean(color) / 255)
+    depth_t, masks_t = torch.as_tensor(depth), torch.as_tensor(few)
+    return Target(color_t, depth_t, masks_t, torch.as_tensor(mean(ground)), small)
 
 
 def refine(

@@ -7,6 +7,7 @@ take away what was measured.
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,20 +64,24 @@ class ObjectView:
         out = np.where(within, np.maximum(before, beside), beside)
         return np.clip(np.where(hidden, -_FAR, out), -_FAR, _FAR)
 
-    def shell(self, points: Floats, ahead_m: Floats) -> Floats:
+    def shell(self, points: Floats, ahead_m: Floats, far: Mask, wall_m: float) -> Floats:
         """Return the distance [...] to a thin layer behind the measured surface, + outside, m.
 
         Args:
             points: [..., 3] plane frame.
-            ahead_m: how far outside of the solid the measured surface is there [H, W]; only what
-                is clearly outside has a layer.
+            ahead_m: how far outside of the solid the measured surface is [H, W]; what is clearly
+                outside has a layer: a handle.
+            far: where it is the far wall of a hollow, seen from inside [H, W]; it has a layer too.
+            wall_m: thickness of a hollow's wall.
         """
         z, row, column = self._pixels(points)
         depth, rim = self.depth_m[row, column], self.rim_px[row, column]
         thick = np.clip(-1.5 * rim * z / self.camera.fx, 0.004, _SHELL_M)
+        ahead, behind = ahead_m[row, column], far[row, column]
+        thick = np.where(behind, wall_m, thick)
+        there = (depth > 0) & (behind | (ahead > 0.003)) & (ahead < 0.05)
         layer = np.maximum(depth - z, z - depth - thick)
         layer = np.maximum(layer, rim * z / self.camera.fx)
-        there = (depth > 0) & (ahead_m[row, column] > 0.003) & (ahead_m[row, column] < 0.05)
         return np.where(there, layer, _FAR)
 
     def wall(self, points: Floats) -> Mask:
@@ -120,7 +125,8 @@ def object_view(
     sure = mask & (rim < -_RIM_PX) & (depth > 0)
     if sure.sum() > 30:
         # The rim, and small holes, have the depth of the nearest pixel that is sure.
-        away, (rows, columns) = ndimage.distance_transform_edt(~sure, return_indices=True)
+        found: Any = ndimage.distance_transform_edt(~sure, return_indices=True)
+        away, (rows, columns) = found
         filled = np.where(away < 5, depth[rows, columns], 0)
         keep = mask & ~sure & (depth > 0) & (np.abs(depth - filled) < 0.006)
         depth = np.where(mask & ~sure & ~keep, filled, depth)
@@ -192,6 +198,7 @@ def complete(
         low = np.minimum(low, np.percentile(local[near], 0.5, axis=0))
         high = np.maximum(high, np.percentile(local[near], 99.5, axis=0))
     cell = float((high - low).max()) / cells
+    wall = max(0.004, 1.6 * cell)  # thinner ones would have holes on this grid
     count = np.ceil((high - low) / cell).astype(int) + 2 * _MARGIN + 1
     origin = 0.5 * (low + high) - 0.5 * (count - 1) * cell
     grid = np.stack(np.meshgrid(*(np.arange(n) for n in count), indexing="ij"), axis=-1)
@@ -203,9 +210,10 @@ def complete(
     if symmetry:
         at = (local - origin) / cell
         cut, kinds = _symmetric(field, empty, at, solid, cell, origin)
-        # What was measured has a back: no symmetry makes it thinner than a wall.
-        field = np.where(view.wall(places), field, cut)
-    field = np.minimum(field, view.shell(places, _ahead(solid, view)))
+        # What was measured has a back, and a vessel a wall: no symmetry makes them thinner.
+        kept = view.wall(places) | ((base > -wall) & (solid.kind == "turned"))
+        field = np.where(kept, field, cut)
+    field = np.minimum(field, view.shell(places, *_ahead(solid, view), wall))
     field = np.maximum(field, floor_m - places[..., 2])
     field = _one_piece(ndimage.gaussian_filter(np.clip(field, -3 * cell, 3 * cell), 0.6))
     mesh = surface_net(field)
@@ -259,8 +267,11 @@ def _turned(empty: Floats, solid: Solid, cell: float, origin: Floats) -> Floats:
     return ndimage.map_coordinates(profile, [away, height], order=1, mode="nearest")
 
 
-def _ahead(solid: Solid, view: ObjectView) -> Floats:
-    """Return how far outside of the solid the object's pixels are [H, W] m; 0 elsewhere."""
+def _ahead(solid: Solid, view: ObjectView) -> tuple[Floats, Mask]:
+    """Return how far outside of the solid the object's pixels are [H, W] m, and which leave it.
+
+    Along the ray of a pixel that leaves, the solid ends soon: it is a hollow's far wall.
+    """
     own = (view.rim_px <= 0) & (view.depth_m > 0)
     out = np.zeros(own.shape)
     v, u = np.nonzero(own)
@@ -269,13 +280,18 @@ def _ahead(solid: Solid, view: ObjectView) -> Floats:
     y = (v + 0.5 - camera.cy) / camera.fy
     x = (u + 0.5 - camera.cx - camera.K[0, 1] * y) / camera.fx
     points = np.stack([x * z, y * z, z], axis=1)
-    out[own] = solid.distance(transformed(np.linalg.inv(view.T_camera_plane), points))
-    return out
+    T = np.linalg.inv(view.T_camera_plane)
+    out[own] = solid.distance(transformed(T, points))
+    step = points * (1 + 0.003 / np.maximum(z, 1e-6))[:, None]
+    leaving = np.zeros(own.shape, bool)
+    leaving[own] = (solid.distance(transformed(T, step)) > out[own] + 5e-4) & (out[own] > -0.012)
+    return out, leaving
 
 
 def _one_piece(field: Floats) -> Floats:
     """Return the field with only its largest solid part."""
-    labels, count = ndimage.label(field < 0)
+    found: Any = ndimage.label(field < 0)
+    labels, count = found
     if count > 1:
         sizes = ndimage.sum_labels(field < 0, labels, np.arange(1, count + 1))
         other = (labels > 0) & (labels != int(np.argmax(sizes)) + 1)

@@ -202,9 +202,10 @@ def gltf(scene: Scene) -> Any:
     x /= np.linalg.norm(x)
     T[:3, :3] = np.stack([x, np.cross(z, x), z], axis=1)
     T[:3, 3] = middle - (scene.plane.height_m(middle) + 0.001) * z
-    ground = trimesh.creation.box((1.2, 1.2, 0.002))
+    box = trimesh.creation.box((1.2, 1.2, 0.002))
     grey = (255 * _display(scene.plane.material.albedo)).astype(np.uint8)
-    ground.visual.vertex_colors = np.tile([*grey, 255], (len(ground.vertices), 1))
+    paint = np.tile([*grey, 255], (len(box.vertices), 1))
+    ground = trimesh.Trimesh(box.vertices, box.faces, vertex_colors=paint, process=False)
     out.add_geometry(ground, "support", "support", transform=T)
     return out
 

@@ -7,6 +7,7 @@ coarse.
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from drrobot_ros.scene.types import Floats, Mask
 
@@ -17,7 +18,7 @@ _CORE = 0.25  # a sure core: this part of the largest distance to the rim
 
 def masks_from_boxes(
     color: NDArray[np.uint8],
-    depth_m: NDArray[np.float32],
+    points: Floats,
     height_m: Floats,
     boxes: Floats,
     hidden: Mask,
@@ -27,16 +28,17 @@ def masks_from_boxes(
 
     Args:
         color: [H, W, 3] RGB.
-        depth_m: [H, W], 0 unknown.
+        points: [H, W, 3] camera frame, m; 0 unknown.
         height_m: above the plane [H, W].
         boxes: [N, 4] px.
         hidden: pixels that are something else's, the robot's [H, W].
         least_height_m: what is lower may be the plane.
     """
+    depth_m = points[..., 2].astype(np.float32)
     known = (depth_m > 0) & ~hidden
     above = known & (height_m > least_height_m)
     parts = _parts(depth_m, above)
-    seeds = _seeds(parts, above, boxes)
+    seeds = _seeds(parts, above, boxes, points)
     plane = known & (height_m < 0.5 * least_height_m)
     cores = np.stack([_core(seed) for seed in seeds])
     masks = np.zeros_like(seeds)
@@ -114,7 +116,7 @@ def _shifted(image: NDArray, step: tuple[int, int]) -> NDArray:
     return np.roll(image, step, axis=(0, 1))
 
 
-def _seeds(parts: NDArray[np.int32], above: Mask, boxes: Floats) -> Mask:
+def _seeds(parts: NDArray[np.int32], above: Mask, boxes: Floats, points: Floats) -> Mask:
     """Return what of each box depth says is its own [N, H, W]."""
     count = int(parts.max()) + 1
     whole = np.maximum(np.bincount(parts.ravel(), minlength=count), 1)
@@ -137,12 +139,31 @@ def _seeds(parts: NDArray[np.int32], above: Mask, boxes: Floats) -> Mask:
     smallest = np.where(inside, area[:, None, None], np.inf).argmin(0)
     seeds = np.zeros_like(inside)
     for i in range(len(boxes)):
-        seeds[i] = (mine[i] & (owner == i))[parts]
+        own = _together(np.flatnonzero(mine[i] & (owner == i)), parts, points)
+        seeds[i] = np.isin(parts, own)
         seeds[i] |= shared[parts] & inside[i] & (smallest == i)
         if seeds[i].sum() < 0.1 * (above & inside[i]).sum():
             seeds[i] |= above & inside[i] & (smallest == i)
         seeds[i] = _joined(seeds[i], above)
     return seeds
+
+
+def _together(
+    which: NDArray[np.int64], parts: NDArray[np.int32], points: Floats, gap_m: float = 0.03
+) -> NDArray[np.int64]:
+    """Return those parts that hang together in space with the largest: the others are behind it."""
+    if len(which) < 2:
+        return which
+    clouds = [points[parts == k] for k in which]
+    order = np.argsort([-len(cloud) for cloud in clouds])
+    kept = [int(order[0])]
+    rest = [int(k) for k in order[1:]]
+    found = True
+    while found and rest:
+        tree = KDTree(np.concatenate([clouds[k][::2] for k in kept]))
+        near = [k for k in rest if tree.query(clouds[k][::2])[0].min() < gap_m]
+        kept, rest, found = kept + near, [k for k in rest if k not in near], bool(near)
+    return which[np.array(kept)]
 
 
 def _fit(
@@ -227,4 +248,4 @@ def _large_parts(mask: Mask, share: float = 0.05) -> Mask:
     area = stats[:, cv2.CC_STAT_AREA].astype(float)
     area[0] = 0
     kept = area >= max(12.0, share * area.max())
-    return np.asarray(kept[labels])
+    return np.isin(np.asarray(labels), np.flatnonzero(kept))

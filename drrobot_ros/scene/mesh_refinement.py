@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from drrobot_ros.scene.appearance import Appearance, Target
@@ -172,7 +172,7 @@ def _overlap(vertices: list[Tensor], faces: list[np.ndarray]) -> Tensor:
         for j, b in enumerate(vertices):
             if i == j or not _boxes_meet(a.detach().numpy(), b.detach().numpy(), 0.0):
                 continue
-            _, near = cKDTree(b.detach().numpy()).query(a.detach().numpy())
+            _, near = KDTree(b.detach().numpy()).query(a.detach().numpy())
             normal = vertex_normals(b, faces[j])[near].detach()
             depth = torch.relu(((b[near] - a) * normal).sum(1))
             close = ((b[near] - a).detach() ** 2).sum(1) < 0.02**2
@@ -183,7 +183,7 @@ def _overlap(vertices: list[Tensor], faces: list[np.ndarray]) -> Tensor:
 def _inside(points: Floats, other: Floats, faces: np.ndarray) -> tuple[Floats, Floats]:
     """Return how deep points are inside of a mesh [P] m, 0 outside, and the way out [P, 3]."""
     normals = vertex_normals(torch.as_tensor(other), faces).numpy()
-    away, near = cKDTree(other).query(points)
+    away, near = KDTree(other).query(points)
     depth = ((other[near] - points) * normals[near]).sum(1)
     return np.where(away < 0.02, np.maximum(depth, 0), 0), normals[near]
 

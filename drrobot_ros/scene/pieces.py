@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull, QhullError, cKDTree
+from scipy.spatial import ConvexHull, KDTree, QhullError
 
 from drrobot_ros.scene.types import Floats, Mesh
 
@@ -34,7 +34,7 @@ def convex_pieces(inside: Cells, surface: Floats, most: int) -> list[NDArray[np.
         return [np.arange(len(surface))]
     cells = np.concatenate(parts)
     owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    tree = cKDTree((cells + 0.5) * step)
+    tree = KDTree((cells + 0.5) * step)
     # A vertex next to a cut belongs to both sides, or there would be a gap between them.
     _, near = tree.query(surface, k=8, distance_upper_bound=1.8 * step)
     owners = np.append(owner, -1)[near]

@@ -69,7 +69,7 @@ def reconstruct(
     elif config.segmenter:
         masks = segment(given.color, boxes, config.segmenter) & ~hidden
     else:
-        masks = masks_from_boxes(given.color, depth, height, boxes, hidden, least)
+        masks = masks_from_boxes(given.color, points, height, boxes, hidden, least)
     watch.stage("masks", 0.2, masks=lambda: pictures.masks(given.color, masks, boxes, hidden))
     found = np.stack([m & known for m in masks])
     _something(found, names)

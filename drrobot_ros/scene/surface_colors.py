@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from drrobot_ros.geometry.camera import PinholeCamera
 from drrobot_ros.scene.appearance import Appearance
@@ -36,7 +36,9 @@ def surface_colors(
         looks: materials and light, camera frame.
         camera: intrinsics.
     """
-    linear = (color / 255.0) ** GAMMA
+    import cv2
+
+    linear = (np.asarray(cv2.blur(color, (3, 3))) / 255.0) ** GAMMA
     lamp = looks.light
     toward = lamp.direction.double().numpy()
     toward = toward / np.linalg.norm(toward)
@@ -50,8 +52,10 @@ def surface_colors(
         pixels = projected(points, camera).astype(np.int64)
         column = np.clip(pixels[:, 0], 0, camera.width - 1)
         row = np.clip(pixels[:, 1], 0, camera.height - 1)
-        facing = (normals * points).sum(1) < -0.15 * np.linalg.norm(points, axis=1)
-        seen = facing & masks[i][row, column] & (owner[row, column] == i)
+        facing = (normals * points).sum(1) < -0.25 * np.linalg.norm(points, axis=1)
+        # At the rim the picture mixes with what is behind.
+        inner = np.asarray(cv2.erode(masks[i].astype(np.uint8), np.ones((5, 5), np.uint8))) > 0
+        seen = facing & inner[row, column] & (owner[row, column] == i)
         mean = looks.albedo[i].double().numpy()
         if seen.sum() < 5:
             out.append(np.tile(mean, (len(points), 1)))
@@ -60,6 +64,6 @@ def surface_colors(
         falling = np.maximum(normals[seen] @ toward, 0) * lit
         arriving = ambient + falling[:, None] * strength
         albedo = np.clip(linear[row, column][seen] / np.maximum(arriving, 0.05), 0.0, 1.0)
-        _, near = cKDTree(points[seen]).query(points)
+        _, near = KDTree(points[seen]).query(points)
         out.append(albedo[near])
     return out

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from drrobot_ros.geometry.camera import PinholeCamera
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 
 #: From this confidence on a thing is believed.

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from common import QUICK, Benchmark
 from tqdm import tqdm
+from tracking_gate import add_gate
 from tracking_recovery import Recovered, cases, recover
 from tracking_runs import LAST, SETTLE, Run, Start, follow
 from tracking_scenes import CAMERA, FRAMES, SETTINGS, VIDEOS, arms, video
@@ -275,6 +276,7 @@ def main() -> int:
     add_knowing(bench, [*known.values(), *free.values()])
     add_speed(bench, lab)
     add_recovery(bench, lab)
+    add_gate(bench, 2 if QUICK else 10)
     if not QUICK:
         bench.finish()  # what follows takes long
         add_ablation(bench, lab, known)

@@ -81,7 +81,9 @@ def recover(
         image = np.full_like(frame.rgb, 70) if covered else frame.rgb
         plane = frame.depth_m if depth and not covered else None
         estimate = tracker.update(Observation(image, CAMERA, now, depth_m=plane))
-        worst = np.degrees(np.abs(estimate.q - q)[:6].max())
+        # An image does not show whole turns.
+        off = (estimate.q - q + np.pi) % (2 * np.pi) - np.pi
+        worst = np.degrees(np.abs(off)[:6].max())
         tracked = estimate.state is TrackingState.TRACKING
         if now >= lost_s:
             believed += 1

@@ -252,6 +252,25 @@ def flips(q: Vector, hinges: NDArray[np.intp], limits: tuple[Vector, Vector]) ->
     return found
 
 
+def nearest_turn(
+    q: Vector, to: Vector, hinges: NDArray[np.intp], limits: tuple[Vector, Vector]
+) -> Vector:
+    """Return joint positions [nq] by whole turns as near to others as the limits allow.
+
+    Images do not tell whole turns; the last estimate does.
+
+    Args:
+        q: joint positions [nq].
+        to: those to be near to [nq].
+        hinges: indices of the revolute joints into q.
+        limits: lower and upper [nq].
+    """
+    turn = 2 * np.pi
+    moved = q.copy()
+    moved[hinges] += turn * np.rint((to - q)[hinges] / turn)
+    return np.where((moved >= limits[0]) & (moved <= limits[1]), moved, q)
+
+
 def revolute_joints(model: Any) -> NDArray[np.intp]:
     """Return the indices into q of a robot's hinges, from base to tip."""
     tree = model.tree

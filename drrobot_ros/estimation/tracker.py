@@ -34,6 +34,7 @@ from drrobot_ros.estimation.recovery import (
     Recovery,
     flips,
     in_thread,
+    nearest_turn,
     revolute_joints,
 )
 from drrobot_ros.estimation.refinement import Priors, Refinement
@@ -481,7 +482,8 @@ class Tracker:
         options += [Start(q, options[0].T) for q in flips(qs[0], hinges, self._limits)]
         best = self._finder.best_of(seen, options, self._solve_coarsely)
         # The arm has moved on since: look around before comparing.
-        best = dataclasses.replace(best, q=self._find(seen, best, False))
+        q = nearest_turn(self._find(seen, best, False), self._believed_q, hinges, self._limits)
+        best = dataclasses.replace(best, q=q)
         if self._finder.score_of(seen, best) < self._finder.score_of(seen, start):
             return start
         start = best

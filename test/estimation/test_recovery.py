@@ -8,7 +8,14 @@ import pytest
 from drrobot_ros.estimation import Observation, Tracker, TrackerConfig, TrackingState
 from drrobot_ros.estimation.localization import Candidate, Localization
 from drrobot_ros.estimation.manifold import Coordinates
-from drrobot_ros.estimation.recovery import EVERY, Query, Recovery, flips, revolute_joints
+from drrobot_ros.estimation.recovery import (
+    EVERY,
+    Query,
+    Recovery,
+    flips,
+    nearest_turn,
+    revolute_joints,
+)
 from drrobot_ros.geometry.camera import PinholeCamera, look_at
 from drrobot_ros.simulation import SceneConfig, SimulatedRobot
 from drrobot_ros.splats import GaussianRobot
@@ -101,6 +108,17 @@ def test_flips_stay_within_the_limits(arm):
     assert found and all((f >= -2).all() and (f <= 4).all() for f in found)
     assert any(np.allclose(f - Q, [np.pi, 0, 0, 0, 0, 0]) for f in found)
     assert len(flips(Q, revolute_joints(arm), (limits[0] - 9, limits[1] + 9))) == 6 + 4
+
+
+def test_whole_turns_are_those_of_the_last_estimate(arm):
+    limits = np.full(6, -6.0), np.full(6, 6.0)
+    q = np.array([5.0, -3.0, 5.0, 0.1, 3.0, 0.0])
+    near = np.array([-1.0, 3.0, 5.5, 0.0, -5.0, 0.0])
+    found = nearest_turn(q, near, revolute_joints(arm), limits)
+    turn = 2 * np.pi
+    assert found == pytest.approx([5.0 - turn, -3.0 + turn, 5.0, 0.1, 3.0 - turn, 0.0])
+    tight = limits[0] / 2, limits[1] / 2 + 2
+    assert nearest_turn(q, near, revolute_joints(arm), tight)[4] == 3.0
 
 
 def follow(arm, gaussians, start, poses, blank=()):

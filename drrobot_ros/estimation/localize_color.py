@@ -32,7 +32,8 @@ OUTLINE_WIDTH, FINE_WIDTH = 200, 320  # px
 POLISH_RAD = 0.06  # how far a hypothesis is looked around for a better one
 # What an error of some degrees costs: the two scores' spread around the truth.
 COLOR_UNIT, EDGE_UNIT = 0.004, 0.6
-SPLATS = 1000
+# Many splats where the outline is looked at closely: few make it ragged.
+SPLATS, FINE_SPLATS = 1000, 6000
 # Neighbouring pixels err together: a nat of the score is worth less than one of the prior.
 PRIOR_WEIGHT = 0.15
 RESTARTS = 3
@@ -70,14 +71,17 @@ class ColorSearch:
         self.config = config
         self._model = model
         self._coordinates = Coordinates.of(model.tree, model.nq, model.nv)
-        palette = palette_of(np.asarray(gaussians.colors))
+        palette = palette_of(np.asarray(gaussians.part_colors))
         few = gaussians.subset(SPLATS)
-        labels = part_labels(few.colors, palette)
+        labels = part_labels(few.part_colors, palette)
         self._images = ImageModel(model.tree, few, model.nq, model.nv, labels)
         # Which part of the robot a pixel shows tells flips apart, but where the robot's colours are
         # not known well it misleads near the truth: there the robot is one part.
         one = np.tile(np.array([[1.0, 0.0, 0.0]], np.float32), (len(labels), 1))
         self._plain = ImageModel(model.tree, few, model.nq, model.nv, one)
+        many = gaussians.subset(FINE_SPLATS)
+        one = np.tile(one[:1], (len(many.means), 1))
+        self._sharp = ImageModel(model.tree, many, model.nq, model.nv, one)
         self._outline: tuple[Observation | None, dict[int, OutlineScore]] = (None, {})
         self._scores: tuple[Observation | None, dict[int, RegionScore]] = (None, {})
 
@@ -185,8 +189,9 @@ class ColorSearch:
         if width not in outlines:
             target, pixels, clusters = _seen_at(observation, width)
             band = max(2, round(0.03 * target.width))
-            colors = RegionScore(self._plain, target, clusters, band)
-            edges = ContourScore.of(self._plain, target, pixels)
+            model = self._sharp if width >= FINE_WIDTH else self._plain
+            colors = RegionScore(model, target, clusters, band)
+            edges = ContourScore.of(model, target, pixels)
             outlines[width] = OutlineScore(colors, edges)
         return outlines[width]
 

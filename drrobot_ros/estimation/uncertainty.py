@@ -13,7 +13,7 @@ Matrix = NDArray[np.float64]
 # Variance of the error over that of the normal matrix, in simulation (benchmarks/tracking.py): the
 # silhouette found by colours errs in whole patches, a given mask at single pixels.
 INFLATION_MASK = 1.0
-INFLATION_COLORS = 4.0
+INFLATION_COLORS = 2.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,10 +5,12 @@ SHELL := /bin/bash
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint format bench roboreg clean
+.PHONY: help setup demo demo-control demo-grasp test test-fast lint format bench roboreg clean
 
 help:
 	@echo "make demo        a simulated arm and camera, and the estimator finding both from images"
+	@echo "make demo-control  a simulated arm with wrong encoders, brought to where a picture shows it"
+	@echo "make demo-grasp  objects seen by a simulated camera, reconstructed, grasped and lifted"
 	@echo "make test        all tests this machine can run"
 	@echo "make test-fast   the tests without nodes and without slow ones"
 	@echo "make lint        formatting, lint and types"
@@ -22,6 +24,12 @@ setup:
 
 demo: setup
 	@$(BIN)/drrobot demo $(ARGS)
+
+demo-control: setup
+	@$(BIN)/drrobot control $(ARGS)
+
+demo-grasp: setup
+	@$(BIN)/drrobot grasp $(ARGS)
 
 test: setup
 	@$(BIN)/python -m pytest $(ARGS)
@@ -46,5 +54,5 @@ roboreg:
 	@PYTHON="$(PYTHON)" benchmarks/photos_roboreg/set_up.sh
 
 clean:
-	rm -rf build install log demo benchmarks/out *.egg-info .pytest_cache .ruff_cache drrobot_ros/native/lib
+	rm -rf build install log demo demo-control benchmarks/out *.egg-info .pytest_cache .ruff_cache drrobot_ros/native/lib
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -135,7 +135,7 @@ class VisualServo:
 
     Attributes:
         observer: of the encoders' errors.
-        error: goal minus seen, of the last image [nq].
+        error: goal minus where the arm is by all images so far [nq].
         state: what it is doing.
         reason: for people, where the state wants one.
         corrections: motions sent.
@@ -191,13 +191,17 @@ class VisualServo:
         self._seen_s = max(self._seen_s, stamp_s)
         _, velocity, _ = self._motion.at(stamp_s)
         self.observer.see(stamp_s, seen, sigma, encoders, velocity)
-        # Where the image says nothing, the encoders do as far as their error is known.
-        best = np.where(np.isfinite(sigma), seen, encoders - self.observer.offsets)
-        self.error = self.goal - best
+        # By all images so far: what one of them says of a small far joint is noise.
+        now = encoders - self.observer.offsets
+        self.error = self.goal - np.where(np.isfinite(now), now, seen)
         if observed is not None:
             self.error = np.where(observed, self.error, 0.0)
         rested = self._motion.is_at_rest(stamp_s)
-        near = rested and self.residual <= self._config.tolerance
+        sure = self.observer.sigma <= self._config.tolerance
+        if observed is not None:
+            sure |= ~observed
+        sure |= ~np.isfinite(sigma)  # what is never seen is not waited for
+        near = rested and self.residual <= self._config.tolerance and bool(sure.all())
         self._near = self._near + 1 if near else 0
         offset = np.abs(self.observer.offsets)
         if offset.max() > self._config.max_offset:

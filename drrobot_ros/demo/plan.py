@@ -38,3 +38,23 @@ def restart(initial_joint_positions: Any, seconds: float = 3.0) -> Step:
         "initial": [float(value) for value in initial_joint_positions],
         "seconds": seconds,
     }
+
+
+def wait_for_node(action: str, timeout_s: float = 120.0) -> Step:
+    """Go on once a node serves an action and its robot is loaded."""
+    return {"do": "wait_for_node", "action": action, "timeout_s": timeout_s}
+
+
+def wait_for_tracking(timeout_s: float = 60.0) -> Step:
+    """Go on once the estimator tracks the arm in an image taken from now on."""
+    return {"do": "wait_for_tracking", "timeout_s": timeout_s}
+
+
+def optimize(picture: str, name: str) -> Step:
+    """Have ``visual_control`` bring the arm to where a picture shows it."""
+    return {"do": "optimize", "picture": picture, "name": name}
+
+
+def servo(picture: str, name: str) -> Step:
+    """Have ``visual_servo`` bring the arm to where a picture shows it."""
+    return {"do": "servo", "picture": picture, "name": name}

@@ -76,7 +76,7 @@ class Scenario:
 
         The signs are drawn; a joint that would leave its range is moved the other way.
         """
-        offset = np.deg2rad(offset_deg) * _units(self.model)
+        offset = np.deg2rad(offset_deg) * joint_units(self.model)
         signs = np.random.default_rng(seed).choice([-1.0, 1.0], len(offset))
         q = self.q_start + signs * offset
         outside = (q < np.asarray(self.model.lower)) | (q > np.asarray(self.model.upper))
@@ -90,7 +90,7 @@ class Scenario:
         return plan.move(way)
 
 
-def _units(model: Any) -> Array:
+def joint_units(model: Any) -> Array:
     """Return 1 for joints that turn, 0.1 (m for rad) for those that slide [nq]."""
     from drrobot_ros.robot.tree import JointType
 
@@ -119,7 +119,7 @@ def make_scenario(
         say(f"{PACKAGE} is not installed; showing the project's own arm instead")
     model = RobotModel.load(robot)
     q = model.home().numpy()
-    amplitude = 0.35 * _units(model)
+    amplitude = 0.35 * joint_units(model)
     return Scenario(robot, model, q, amplitude, camera, pose_that_sees(model, q, camera))
 
 

@@ -28,12 +28,14 @@ class Session:
         estimator: parameters of ``pose_estimator``.
         plan: the steps.
         images: keep the camera's images and the overlays.
+        others: parameters of further nodes, by the nodes' names.
     """
 
     robot: Parameters
     estimator: Parameters
     plan: list[Step]
     images: bool = False
+    others: dict[str, Parameters] = dataclasses.field(default_factory=dict)
 
 
 def run_session(
@@ -57,7 +59,8 @@ def run_session(
     plan = folder / "plan.json"
     plan.write_text(json.dumps(session.plan))
     with Processes(folder / "logs") as processes:
-        for name, values in (("robot", session.robot), ("estimator", session.estimator)):
+        own = {"robot": session.robot, "estimator": session.estimator}
+        for name, values in {**own, **session.others}.items():
             _write_parameters(folder / f"{name}.yaml", values)
 
         def start(name: str, node: str) -> None:
@@ -90,6 +93,8 @@ def run_session(
             if event == READY:
                 ready = True
                 start("estimator", "pose_estimator")
+                for name in session.others:
+                    start(name, name)
             if not ready and waited_s > _READY_TIMEOUT_S:
                 raise ProcessError(f"no images in {_READY_TIMEOUT_S:.0f} s; logs: {folder}/logs")
             if not event and recorder.poll() is None:

@@ -34,6 +34,8 @@ class Recorder(Node):
         self.events: list[tuple[str, float]] = []
         self.truth: list[tuple[float, Any]] = []
         self.estimates: list[tuple[float, float, Any]] = []
+        #: Stamp of the newest image in which the arm was tracked, s.
+        self.tracked_s = 0.0
         self._true_camera = np.eye(4)
         self._cameras: list[tuple[float, Any]] = []
         self._status: list[tuple[Any, ...]] = []
@@ -125,5 +127,7 @@ class Recorder(Node):
     def _add_status(self, message: EstimatorStatus) -> None:
         counts = (message.frames_received, message.frames_dropped, message.frames_rejected)
         stamp = stamp_to_s(message.header.stamp)
+        if message.state == EstimatorStatus.TRACKING:
+            self.tracked_s = max(self.tracked_s, stamp)
         times = (message.solve_time_s, message.latency_s)
         self._status.append((stamp, self.now_s(), message.state, *times, counts))

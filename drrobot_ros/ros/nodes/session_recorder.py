@@ -22,6 +22,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from drrobot_ros.demo.plan import READY
 from drrobot_ros.errors import DrRobotError
 from drrobot_ros.ros.recorder import ESTIMATOR, ROBOT, Recorder
+from drrobot_ros.ros.session_actions import SessionActions
 
 SERVICE_TIMEOUT_S = 10.0
 CAMERA_TIMEOUT_S = 60.0
@@ -41,6 +42,8 @@ class Session:
 
     def __init__(self, recorder: Recorder, steps: list[dict[str, Any]]) -> None:
         self._recorder, self._steps = recorder, steps
+        #: What the actions of the steps answered, by the steps' names.
+        self.results: dict[str, dict[str, Any]] = {}
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(recorder)
         self._trajectory = recorder.create_publisher(
@@ -48,6 +51,7 @@ class Session:
         )
         self._reset = recorder.create_client(Trigger, f"{ESTIMATOR}/reset")
         self._parameters = AsyncParameterClient(recorder, ESTIMATOR)
+        self._actions = SessionActions(recorder, self._until)
 
     def run(self) -> None:
         """Wait for the camera, then do the steps.
@@ -114,6 +118,25 @@ class Session:
         self._note("restart")
         self._spin(step["seconds"])
 
+    def _wait_for_node(self, step: dict[str, Any]) -> None:
+        self._actions.wait(step["action"], step["timeout_s"])
+
+    def _wait_for_tracking(self, step: dict[str, Any]) -> None:
+        now_s = self._recorder.now_s()
+        complaint = "the estimator does not track the arm"
+        self._until(lambda: self._recorder.tracked_s > now_s, step["timeout_s"], complaint)
+
+    def _optimize(self, step: dict[str, Any]) -> None:
+        self._act(step, self._actions.optimize)
+
+    def _servo(self, step: dict[str, Any]) -> None:
+        self._act(step, self._actions.servo)
+
+    def _act(self, step: dict[str, Any], act: Callable[[Path], dict[str, Any]]) -> None:
+        self._note(f"{step['name']} start")
+        self.results[step["name"]] = act(Path(step["picture"]))
+        self._note(f"{step['name']} end")
+
     def _answer(self, future: Any, service: str) -> Any:
         self._until(future.done, SERVICE_TIMEOUT_S, f"the estimator's service {service} is silent")
         return future.result()
@@ -129,7 +152,10 @@ def main(arguments: list[str] | None = None) -> int:
     rclpy.init(args=ros_arguments)
     recorder = Recorder(options.folder, images=options.images)
     try:
-        Session(recorder, json.loads(options.plan.read_text())).run()
+        session = Session(recorder, json.loads(options.plan.read_text()))
+        session.run()
+        if session.results:
+            (options.folder / "results.json").write_text(json.dumps(session.results))
         recorder.recording().save(options.folder)
     except DrRobotError as error:
         print(f"error: {error}", file=sys.stderr)

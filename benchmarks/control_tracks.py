@@ -52,7 +52,7 @@ def reproduce(scene: Scene, seed: int) -> tuple[np.ndarray, Plan, TrackSet]:
     return np.degrees(np.abs(plan.q - truth))[:, scene.arm], plan, tracks
 
 
-def surface_tracks(scene: Scene, q: np.ndarray, count: int = 1200) -> TrackSet:
+def surface_tracks(scene: Scene, q: np.ndarray, count: int = 600) -> TrackSet:
     """Return tracks of a robot's surface in a motion [T,nq]: NaN where a point is not seen."""
     planner = scene.planner
     some = [

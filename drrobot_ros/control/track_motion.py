@@ -21,7 +21,7 @@ from drrobot_ros.robot import RobotModel
 
 Matrix = NDArray[np.float64]
 
-_POINTS = 1200  # of the robot's own, where tracks do not correspond
+_POINTS = 600  # of the robot's own, where tracks do not correspond
 _LOOKS = 6  # time steps at which it is looked which points are seen
 _STEP_ITERATIONS = 8
 _STEP_STAY = 5.0  # px^2 per rad^2: what no track tells goes on as before

@@ -23,6 +23,7 @@ from drrobot_ros.robot import RobotModel
 Matrix = NDArray[np.float64]
 
 _CONVERGED_RAD = 1e-4
+_CONVERGED_SHARE = 1e-5  # of the cost, by which a step must lower it
 _STEP_RAD = 0.3  # longest step of a joint
 
 #: Told of (step, cost, motion [T,nq]); returns False to stop.
@@ -140,7 +141,7 @@ def solve_tracks(
         trial = _evaluate(problem, moved, anchor, smooth)
         if trial[0] < cost:
             at = moved
-            small = cost - trial[0] < 1e-6 * cost
+            small = cost - trial[0] < _CONVERGED_SHARE * cost
             cost, data, H, g = trial
             damping = max(damping * 0.3, 1e-8)
             curve.append((steps, cost))

@@ -68,17 +68,20 @@ class RobotPoints:
         )
         if not jacobian:
             return pixels, p[..., 2], None
-        J = model.jacobians(x).numpy()[:, self.links]
-        # Linear velocity of the point: that of the link's origin, and the turn about it.
-        moved = J[..., :3, :] + np.cross(J[..., 3:, :], arm[..., None], axis=-2)
-        moved = R @ moved
-        Jp = np.empty((*pixels.shape, J.shape[-1]))
+        J = model.jacobians(x).numpy()
+        # What a velocity and a turn of its link do to a point's pixel [T,P,2,6].
+        by_shift = np.zeros((*pixels.shape, 3))
         for axis in (0, 1):
-            f = K[axis, axis]
-            Jp[..., axis, :] = f * (
-                moved[..., axis, :] / z[..., None]
-                - (p[..., axis] / z**2)[..., None] * moved[..., 2, :]
+            by_shift[..., axis, :] = (
+                K[axis, axis] * (R[axis] - (p[..., axis] / z)[..., None] * R[2]) / z[..., None]
             )
+        by_turn = np.cross(arm[..., None, :], by_shift, axis=-1)
+        by_link = np.concatenate([by_shift, by_turn], -1)
+        Jp = np.empty((*pixels.shape, J.shape[-1]))
+        for row in np.unique(self.links):
+            own = np.flatnonzero(self.links == row)
+            product = by_link[:, own].reshape(len(J), -1, 6) @ J[:, row]
+            Jp[:, own] = product.reshape(len(J), len(own), 2, -1)
         return pixels, p[..., 2], Jp
 
     def visible(self, model: Any, gaussians: Any, q: Matrix, view: Viewpoint) -> NDArray[np.bool_]:

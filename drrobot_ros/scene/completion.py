@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from drrobot_ros.errors import InputError
 from drrobot_ros.geometry.camera import PinholeCamera
 from drrobot_ros.scene.pieces import convex_pieces
 from drrobot_ros.scene.solids import Solid
@@ -26,6 +25,7 @@ _RIM_PX = 1.5  # at its rim a mask's depth is not its own
 _SEEN = 0.85  # empty in this quantile along a symmetry is empty all along it
 _CONTRADICTED = 0.04  # so many of the measured points may a symmetry take away
 _WALL_M = 0.005
+_FEWEST_FACES = 12
 _SHELL_M = 0.012  # thickest of what sticks out of the solid
 
 
@@ -160,11 +160,13 @@ class Completed:
         mesh: the surface.
         pieces: vertices of the mesh that each convex piece is the hull of.
         symmetries: that it has.
+        contradicted: True where mask, depth and shape left nothing, and the solid stands for it.
     """
 
     mesh: Mesh
     pieces: tuple[NDArray[np.int64], ...]
     symmetries: tuple[str, ...]
+    contradicted: bool
 
 
 def complete(
@@ -186,9 +188,6 @@ def complete(
         cells: along the longest side.
         symmetry: whether to look for symmetries.
         pieces: most convex pieces.
-
-    Raises:
-        InputError: nothing is left of it: mask, depth and shape contradict each other.
     """
     R = solid.rotation
     local = points @ R
@@ -216,13 +215,18 @@ def complete(
     field = np.minimum(field, view.shell(places, *_ahead(solid, view), wall))
     field = np.maximum(field, floor_m - places[..., 2])
     field = _one_piece(ndimage.gaussian_filter(np.clip(field, -3 * cell, 3 * cell), 0.6))
-    mesh = surface_net(field)
-    if len(mesh.faces) < 12:
-        raise InputError("nothing is left of the object: mask, depth and shape contradict")
+    mesh, contradicted = surface_net(field), False
+    if len(mesh.faces) < _FEWEST_FACES:
+        # Mask, depth and shape contradict each other: the solid alone is shown, and not believed.
+        contradicted = True
+        if (base < 0).sum() < _FEWEST_FACES:
+            base = np.abs((grid - 0.5 * (count - 1)) * cell / (0.5 * (high - low))).max(-1) - 1
+        field = np.clip(base, -3 * cell, 3 * cell)
+        mesh = surface_net(field)
     # The cell around a sample: from half a cell before it.
     parts = convex_pieces(np.argwhere(field < 0), mesh.vertices + 0.5, pieces)
     placed = Mesh((origin + mesh.vertices * cell) @ R.T, mesh.faces)
-    return Completed(placed, tuple(parts), kinds)
+    return Completed(placed, tuple(parts), kinds, contradicted)
 
 
 def _symmetric(

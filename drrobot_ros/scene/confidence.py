@@ -73,6 +73,9 @@ def _one(parts: "Parts", i: int, drawn_m: Floats, owner: NDArray[np.int64]) -> J
         factors.append(0.7)
         warnings.append("half of its outline is covered or outside the image")
     span = parts.meshes[i].vertices
+    if parts.kinds[i] == ("contradicted",):
+        factors.append(0.1)
+        warnings.append("mask, depth and shape contradict each other")
     size = float(np.ptp(span, axis=0).max())
     if size > 0.5:
         factors.append(0.3)

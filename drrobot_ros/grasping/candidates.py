@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 _POSES = 600  # whose way is looked at
 _SPACING_M = 0.004  # of the points that stand for the scene's surfaces
 _SEEN_COS = -0.1  # what looks at the camera was seen, and where the outline is, is known too
+_LEVEL = 0.97  # cosine to the support's normal from which a surface counts as level
 _PAD_REACH_M = 0.0025  # what lies so near behind the foremost point of a pad's footprint touches it
 
 
@@ -75,7 +76,7 @@ def find_candidates(
     """
     config = config or GraspConfig()
     rng = np.random.default_rng(config.seed)
-    first, second, normals, lost = _pairs(gripper, target, config, rng)
+    first, second, normals, lost = _pairs(gripper, scene, target, config, rng)
     rejected = {"samples": config.samples, "antipodal": len(first), **lost}
     poses = _turned(gripper, first, second, normals, scene, config)
     rejected["turned"] = len(poses.width_m)
@@ -90,11 +91,21 @@ def find_candidates(
 
 
 def _pairs(
-    gripper: Gripper, target: GraspObject, config: GraspConfig, rng: np.random.Generator
+    gripper: Gripper,
+    scene: GraspScene,
+    target: GraspObject,
+    config: GraspConfig,
+    rng: np.random.Generator,
 ) -> tuple[Floats, Floats, Floats, dict[str, int]]:
     """Return pairs of contacts [n, 3] each, base frame, and their normals [n, 2, 3]."""
     vertices, faces = target.base_vertices, np.asarray(target.faces)
-    points, normals, _ = surface.sample(vertices, faces, config.samples, rng)
+    points, normals, _ = surface.sample(vertices, faces, 4 * config.samples, rng)
+    # Whoever comes from above cannot close on what looks up or down.
+    steep = np.radians(config.steepest_deg) + np.arctan(config.friction)
+    sideways = np.abs(normals @ scene.normal) <= np.sin(min(steep, np.pi / 2))
+    chosen = np.flatnonzero(sideways & (np.abs(normals @ scene.normal) < _LEVEL))
+    chosen = rng.permutation(chosen)[: config.samples]
+    points, normals = points[chosen], normals[chosen]
     normals = _smoothed(vertices, faces, points, normals, rng)
     cone = np.arctan(config.friction)
     # The pad need not meet the surface squarely: some lines lean within the cone.
@@ -295,19 +306,22 @@ def _clear(
     low, high, finger = boxes
     way = np.array([0, 0, config.approach_m])
     spare = config.clearance_m
-    if _inside(near, low - way - spare, high + spare).any():
+    if _inside(near, low - way - spare, high + spare):
         return False
     # The target may come near to the fingers, which are to close on it, not to the palm.
     slack = np.where(finger, 0.0, spare)[:, None]
-    return not _inside(own, low - way - slack, high + slack).any()
+    return not _inside(own, low - way - slack, high + slack)
 
 
-def _inside(points: Floats, low: Floats, high: Floats) -> NDArray[np.bool_]:
-    """Tell which points [P, 3] are in any of the boxes [B, 3]."""
-    found = np.zeros(len(points), bool)
-    for a, b in zip(low, high, strict=True):
-        found |= ((points > a) & (points < b)).all(1)
-    return found
+def _inside(points: Floats, low: Floats, high: Floats) -> bool:
+    """Tell whether any of the points [P, 3] is in any of the boxes [B, 3]."""
+    x, y, z = points.T
+    (x0, y0, z0), (x1, y1, z1) = low.min(0), high.max(0)
+    near = np.flatnonzero((x > x0) & (x < x1) & (y > y0) & (y < y1) & (z > z0) & (z < z1))
+    if not len(near):
+        return False
+    some = points[near]
+    return bool(((some[:, None] > low) & (some[:, None] < high)).all(2).any())
 
 
 def _off(point: Floats, on_line: Floats, direction: Floats) -> float:

@@ -99,6 +99,33 @@ class MotionPlanner:
         within = (q >= limits.lower - 1e-9).all() and (q <= limits.upper + 1e-9).all()
         return bool(within and self.near.checker.nearest(q).spare_m > 0)
 
+    def has_way(self, T_base_tool: Floats, q: Floats) -> NDArray[np.bool_]:
+        """Tell for grasps whether the ends of the straight lines are within reach and free.
+
+        Args:
+            T_base_tool: [n, 4, 4] when the gripper closes.
+            q: [n, nq] that reach them.
+        """
+        if not len(q):
+            return np.zeros(0, bool)
+        config, model = self._config, self._gripper.model
+        good = np.ones(len(q), bool)
+        ways = (-T_base_tool[:, :3, 2] * config.approach_m, self._scene.normal * config.lift_m)
+        for k, way in enumerate(ways):
+            T = T_base_tool @ np.linalg.inv(self._gripper.T_palm_tool)
+            T[:, :3, 3] += way
+            found = inverse_kinematics(
+                model, self._gripper.palm, T, q_start=q, starts=1, iterations=30,
+                position_tolerance_m=1e-3, rotation_tolerance_rad=1e-2,
+            )  # fmt: skip
+            ends, limits = found.q.numpy(), self.far.limits
+            good &= found.success.numpy()
+            good &= ((ends >= limits.lower) & (ends <= limits.upper)).all(1)
+            if k == 0:
+                for i in np.flatnonzero(good):
+                    good[i] = self.far.checker.nearest(ends[i]).spare_m > 0
+        return good
+
     def plan(
         self, T_base_tool: Floats, gap_m: float, width_m: float, q_grasp: Floats, q_now: Floats
     ) -> tuple[Phase, ...]:

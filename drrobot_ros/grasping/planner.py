@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 
 _SURE, _ENOUGH = 0.9, 3  # score in physics, and how many with it are enough
 _ALIKE_M, _ALIKE_COS = 0.03, 0.5  # how near two grasps are that fare alike
+_RANDOM, _LOOKED_AT, _SEEDS = 1500, 60, 8  # configurations from which the reach is computed
+_ABOVE_M = 0.2
 _MOST_MOTIONS = 12  # grasps whose motion is planned, at most
 
 
@@ -179,21 +181,29 @@ class _Search:
         gripper, model = self.gripper, self.gripper.model
         found: list[int] = []
         q_found: list[Floats] = []
-        nearest = np.inf
+        nearest, seeds = np.inf, self._seeds(planner)
         for start in range(0, min(len(grasps), 3 * self.config.ranked), self.config.ranked):
             rows = np.arange(start, min(start + self.config.ranked, len(grasps)))
             T = grasps.T_base_tool[rows] @ np.linalg.inv(gripper.T_palm_tool)
             result = inverse_kinematics(
-                model, gripper.palm, T, q_start=self.q_now, starts=8, iterations=40,
-                position_tolerance_m=5e-4, rotation_tolerance_rad=5e-3,
+                model, gripper.palm, np.repeat(T[:, None], len(seeds), 1), q_start=seeds,
+                starts=1, iterations=40, position_tolerance_m=5e-4, rotation_tolerance_rad=5e-3,
             )  # fmt: skip
             nearest = min(nearest, float(result.position_error_m.min()))
-            reached = zip(rows, result.q.numpy(), result.success.numpy(), strict=True)
-            for row, q_arm, good in reached:
-                q = gripper.set(q_arm, float(grasps.gap_m[row]))
-                if good and planner.is_free(q):
-                    found.append(int(row))
-                    q_found.append(q)
+            q = result.q.numpy()
+            far = np.where(result.success.numpy(), np.abs(q - self.q_now).max(2), np.inf)
+            for k, row in enumerate(rows):
+                for i in np.argsort(far[k]):
+                    if not np.isfinite(far[k, i]):
+                        break
+                    q_row = gripper.set(q[k, i], float(grasps.gap_m[row]))
+                    way = grasps.T_base_tool[row][None], q_row[None]
+                    if planner.is_free(q_row) and planner.has_way(*way)[0]:
+                        found.append(int(row))
+                        q_found.append(q_row)
+                        break
+                if len(found) >= 3 * self.config.tried:
+                    break
             if len(found) >= self.config.tried:
                 break
         self.counts["reachable"] = len(found)
@@ -209,6 +219,24 @@ class _Search:
                 "reach", f"the arm touches something at every grasp of {self.target.name!r}"
             )
         return grasps.take(np.array(found)), np.array(q_found)
+
+    def _seeds(self, planner: MotionPlanner) -> Floats:
+        """Return configurations [n, nq] to start from: here, and free ones near the object.
+
+        An arm reaches a pose in several ways, of which some lead through the table.
+        """
+        model, gripper = self.gripper.model, self.gripper
+        q = model.random_configuration(_RANDOM, self.config.seed + 1)
+        at = model.link_pose(q, model.link_index(gripper.palm)).numpy()[:, :3, 3]
+        above = self.target.base_vertices.mean(0) + _ABOVE_M * self.scene.normal
+        kept = [gripper.set(self.q_now, gripper.max_gap_m)]
+        for k in np.argsort(np.linalg.norm(at - above, axis=1))[:_LOOKED_AT]:
+            seed = gripper.set(q[k].numpy(), gripper.max_gap_m)
+            if planner.is_free(seed):
+                kept.append(seed)
+            if len(kept) == _SEEDS:
+                break
+        return np.array(kept)
 
     def _tried(self, grasps: Candidates) -> tuple[list[int], dict[int, TrialResult]]:
         """Return rows, best first, and what physics said of them."""

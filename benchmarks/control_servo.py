@@ -20,6 +20,7 @@ from tqdm import tqdm
 from drrobot_ros.control.execution import CommandedMotion
 from drrobot_ros.control.safety import SafetyGate, UnsafeMotionError
 from drrobot_ros.control.servo import ServoConfig, VisualServo
+from drrobot_ros.control.servo_goal import read_by_tracker
 from drrobot_ros.control.timing import move_to
 from drrobot_ros.demo.scenario import FAST_SCENE, Scenario, make_scenario
 from drrobot_ros.errors import InputError
@@ -109,7 +110,9 @@ def rows(trials: int, seed: int = 0) -> list[dict[str, Any]]:
         for _ in tqdm(range(trials), desc="closed loop", disable=None):
             o = OFFSET_RAD * random.choice([-1.0, 1.0], scenario.model.nq)
             goal = _goal(gate, scenario, o, random)
-            world = _World(scenario, gaussians, robot, goal, o)
+            picture = robot.render(goal, truth=False).rgb
+            wanted = read_by_tracker(scenario.model, gaussians, picture, camera, T, goal)
+            world = _World(scenario, gaussians, robot, wanted, o)
             world.run()
             q = world.true_q(world.now_s + 1.0)
             closed.append(np.rad2deg(np.abs(q - goal)).max())

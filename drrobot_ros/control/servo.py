@@ -234,6 +234,8 @@ class VisualServo:
         aim = self.goal + self.observer.offsets
         if self._aim is not None and np.abs(aim - self._aim).max() < self._config.deadband:
             return None
+        if self._motion.is_at_rest(now_s) and self.residual <= self._config.tolerance:
+            return None  # near enough: looking on tells more than moving on
         self._sent_s = now_s
         return self._go(aim, now_s, begin_s)
 

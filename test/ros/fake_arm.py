@@ -144,7 +144,10 @@ class FakeArm:
         rates = {n: getattr(limits, n) for n in ("velocity", "acceleration", "jerk")}
         verdict = self.referee.judge(q, STEP_S, true_q=q - self.offsets, **rates)
         # A trajectory is joined while the one before goes on, by the controller's own polynomial.
-        return [f for f in verdict.faults(1.05) if "jerk" not in f or verdict.jerk > 1.5]
+        found = [f for f in verdict.faults(1.05) if "jerk" not in f or verdict.jerk > 1.5]
+        if found:
+            print(f"late by {[round(x, 3) for x in late_s]}")
+        return found
 
 
 class Rejecting:

@@ -52,8 +52,9 @@ class World:
             "camera_pose": _numbers(T_BASE_CAMERA),
             "plan.budget_s": 10.0,
             "plan.starts": 1,
-            "execution.lead_s": 0.08,  # patient: the machine may have much else to do
-            "following.silence_s": 1.0,
+            "execution.lead_s": 0.1,  # patient: the machine may have much else to do
+            "following.silence_s": 2.0,
+            "following.delay_s": 0.6,
             "seen_patience_s": 1.5,
             "feedback_rate_hz": 20.0,
             "preview_rate_hz": 5.0,

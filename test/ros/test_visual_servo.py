@@ -35,7 +35,12 @@ class World:
         self.fake = FakeArm(str(URDF), OFFSETS, [self.client_node])
         self.limits = MotionLimits.of(self.fake.model)
         # Patient: the machine may have much else to do.
-        patient = {"execution.lead_s": 0.08, "following.silence_s": 1.0, "seen_patience_s": 1.5}
+        patient = {"execution.lead_s": 0.1, "seen_patience_s": 1.5}
+        patient |= {
+            "following.silence_s": 3.0,
+            "following.delay_s": 0.6,
+            "following.patience_s": 1.0,
+        }
         values = {"robot": URDF, "splat_count": 400, "servo.stale_s": 1.5, **patient}
         words = [word for k, v in values.items() for word in ("-p", f"{k}:={v}")]
         node = "drrobot_ros.ros.nodes.visual_servo"

@@ -18,6 +18,7 @@ from drrobot_ros.control.plan_config import PlanConfig
 from drrobot_ros.control.planning import PlanRequest
 from drrobot_ros.control.safety import UnsafeMotionError
 from drrobot_ros.control.servo import ServoState, VisualServo
+from drrobot_ros.control.servo_goal import read_by_tracker
 from drrobot_ros.errors import DrRobotError, InputError
 from drrobot_ros.ros.arm_node import ArmNode, ControlLibrary, Robot
 from drrobot_ros.ros.control_goals import named_positions, read_objectives
@@ -221,7 +222,16 @@ class VisualServoNode(ArmNode):
             PlanRequest(wanted.goals, start, wanted.views, (), self._plan.config),
             lambda _: not active.cancelled,
         )
-        return np.asarray(plan.q[-1], np.float64)
+        view = wanted.views[wanted.goals[0].view]
+        # As the estimator would see it: what it gets wrong in this view, it will again.
+        return read_by_tracker(
+            robot.model,
+            robot.gaussians,
+            wanted.goals[0].rgb,
+            view.camera,
+            view.T_base_camera,
+            np.asarray(plan.q[-1], np.float64),
+        )
 
     # -- the loop ----------------------------------------------------------------------------------
 

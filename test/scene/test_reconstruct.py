@@ -124,3 +124,14 @@ def test_a_mug_is_hollow():
     near_axis = np.linalg.norm((own - middle)[:, :2], axis=1) < 0.012
     # No lid: on the axis the surface is as deep as the camera sees into it.
     assert own[near_axis, 2].max() < 0.93 * world[0][:, 2].max()
+
+
+def test_a_second_box_on_one_object_is_not_believed(small_table):
+    given = small_table[0]
+    first = given.boxes[0]
+    inside = np.array([first[0] + 6, first[1] + 12, first[2] - 6, first[3] - 12])
+    scene = reconstruct(
+        dataclasses.replace(given, boxes=np.stack([first, inside]), names=("one", "again")),
+        dataclasses.replace(QUICK, appearance=False),
+    )
+    assert min(item.confidence for item in scene.objects) < 0.5

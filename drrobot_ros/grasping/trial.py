@@ -31,6 +31,7 @@ CONDITIONS = (
 _NEAR_M = 0.25  # neighbours farther away are left out
 _WAY_S, _CLOSE_S, _LIFT_S, _SHAKE_S = 0.30, 0.35, 0.40, 0.5
 _SHAKE_M, _SHAKE_HZ = 0.015, 3.0
+_PUSHED_M = 0.015  # by which the hand may move it before it closes
 _SLIP_M, _TURN_RAD = 0.02, 0.5  # against the hand, after which a grasp counts as lost
 
 
@@ -139,14 +140,28 @@ class GraspTrials:
         start[:3, 3] += back
         world.place_hand(start)
         world.move_hand(np.zeros(3))
-        world.step(_WAY_S, lambda t: world.move_hand(-back * _smooth(1.25 * t / _WAY_S)))
-        if self._touches() or self._moved(target) > 0.015:
+        free = False
+
+        def steady() -> None:
+            # It stands in reality, whatever a reconstruction's bottom would do: until it is met.
+            nonlocal free
+            free = free or bool(world.touched_by(target.name) & self._hand)
+            if not free:
+                world.set_solid(target.name, target.T_base_object)
+
+        def come(t: float) -> None:
+            steady()
+            world.move_hand(-back * _smooth(1.25 * t / _WAY_S))
+
+        def close(t: float) -> None:
+            steady()
+            gap = gap_m + (gripper.min_gap_m - gap_m) * min(1.4 * t / _CLOSE_S, 1)
+            world.target(gripper.set(home, gap))
+
+        world.step(_WAY_S, come)
+        if self._touches() or self._moved(target) > _PUSHED_M:
             return "touched", 1.0, None
-        step: float = gripper.min_gap_m - gap_m
-        world.step(
-            _CLOSE_S,
-            lambda t: world.target(gripper.set(home, gap_m + step * min(1.4 * t / _CLOSE_S, 1))),
-        )
+        world.step(_CLOSE_S, close)
         T_closed = self._in_tool()
         up = self._normal * config.lift_m
         world.step(_LIFT_S, lambda t: world.move_hand(-back + up * _smooth(t / _LIFT_S)))

@@ -50,6 +50,13 @@ class ServoConfig:
     offset_drift: float = setting(
         0.002, "how much that changes in a second", unit="rad or m", minimum=0.0
     )
+    pose_drift: float = setting(
+        0.05,
+        "how much an image's own error changes as the arm turns by 1 rad: what was seen elsewhere "
+        "counts less",
+        minimum=0.0,
+        maximum=10.0,
+    )
     max_offset: float = setting(
         0.35, "a larger error of an encoder is not believed", unit="rad or m", minimum=1e-3
     )
@@ -62,6 +69,7 @@ class ServoConfig:
 
 
 _SURPRISED = 4.0  # standard deviations
+_WALK = 0.5  # rad: by so much the view has to change for the error to be another
 
 
 class OffsetObserver:
@@ -83,6 +91,7 @@ class OffsetObserver:
         self.sigma = np.full(n, config.offset_sigma)
         self.frames = 0
         self._stamp_s: float | None = None
+        self._encoders: Vector | None = None
 
     def see(
         self, stamp_s: float, seen: Vector, sigma: Vector, encoders: Vector, velocity: Vector
@@ -100,6 +109,12 @@ class OffsetObserver:
         passed = 0.0 if self._stamp_s is None else max(stamp_s - self._stamp_s, 0.0)
         self._stamp_s = stamp_s
         variance = self.sigma**2 + config.offset_drift**2 * passed
+        # What a tracker gets wrong depends on the view of the arm: a walk, step by step.
+        turned = 0.0
+        if self._encoders is not None:
+            turned = float(np.nan_to_num(np.abs(encoders - self._encoders)).max())
+        self._encoders = np.array(encoders)
+        variance = variance + config.pose_drift**2 * _WALK * turned
         noise = np.maximum(sigma, config.seen_sigma) ** 2 + (config.timing_s * velocity) ** 2
         difference = encoders - seen
         known = np.isfinite(difference) & np.isfinite(noise)

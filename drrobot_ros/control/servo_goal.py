@@ -17,7 +17,7 @@ from drrobot_ros.robot import RobotModel
 
 Vector = NDArray[np.float64]
 
-_LOOKS, _KEPT = 12, 6
+_LOOKS, _KEPT = 8, 6
 _PERIOD_S = 1 / 15
 
 

@@ -158,13 +158,14 @@ def views(bench: Benchmark, model: RobotModel, splats: GaussianRobot, count: int
         )
     worst = np.max(cameras, 0)
     label = f"{KEYFRAMES} keyframes, offsets + camera, worst of {count} views"
-    per_view = [[round(x, 2) for x in c] for c in cameras]
-    bench.add(f"{label}: camera", round(worst[0], 2), "mm", floor=5.0, per_view_mm_deg=per_view)
-    bench.add(f"{label}: camera", round(worst[1], 3), "deg", floor=0.2)
+    per_view = [[round(float(x), 2) for x in c] for c in cameras]
+    mm, deg = float(worst[0]), float(worst[1])
+    bench.add(f"{label}: camera", round(mm, 2), "mm", floor=5.0, per_view_mm_deg=per_view)
+    bench.add(f"{label}: camera", round(deg, 3), "deg", floor=0.2)
     middle = [round(float(np.median(j)), 3) for j in joints]
     bench.add(
         f"{label}: offsets, median of joints 1-6",
-        max(middle),
+        float(max(middle)),
         "deg",
         floor=0.1,
         per_view=middle,

@@ -110,6 +110,7 @@ def test_finds_camera_and_encoder_errors(start_node, tmp_path):
             package_paths=f"['{ARM.parent.parent}']",
             splat_count=2500,
             calibration__fine_width=240,
+            calibration__link_sigma_m=0.0,  # simulated links are their meshes
         ),
     )
     started.append(calibrator)

@@ -8,8 +8,10 @@ What the arm did is then judged by MuJoCo's own model of it, sample by sample.
 """
 
 import dataclasses
+import os
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,7 @@ from drrobot_ros.simulation.referee import Block, Referee
 
 Vector = NDArray[np.float64]
 
+BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data" / "menagerie"
 ROBOT = "universal_robots_ur5e"
 HOME = np.array([0.0, -1.57, 1.2, -1.2, -1.57, 0.0])
 BLOCKS = (
@@ -64,6 +67,8 @@ class Arena:
     def __init__(self, seed: int) -> None:
         from drrobot_ros.robot.menagerie import find_robot
 
+        if BESIDE.is_dir():
+            os.environ.setdefault("DRROBOT_MENAGERIE", str(BESIDE))
         self.random = np.random.default_rng(seed)
         self.model = RobotModel.load(ROBOT)
         obstacles = []

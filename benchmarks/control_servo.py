@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from common import QUICK
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -35,6 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
 OFFSET_RAD = np.deg2rad(5.0)
 CAMERA_HZ, LATENCY_S, TICK_S, LEAD_S = 15.0, 0.08, 0.02, 0.03
 LONGEST_S = 25.0
+SIZE = (640, 480)
 
 
 class _World:
@@ -95,10 +97,17 @@ def _goal(gate: SafetyGate, scenario: Scenario, o: Vector, random: np.random.Gen
             return goal
 
 
-def rows(trials: int, seed: int = 0) -> list[dict[str, Any]]:
+def rows(trials: int | None = None, seed: int = 0) -> list[dict[str, Any]]:
     """Return the rows of the benchmark: keyword arguments of ``Benchmark.add``."""
+    if trials is not None:
+        return servo_rows(trials, seed)
+    return servo_rows(1, seed) if QUICK else [*servo_rows(6, seed), *cancel_rows(12)]
+
+
+def servo_rows(trials: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Return the rows of the closed loop."""
     torch.set_num_threads(1)
-    scenario = make_scenario("", 320, 240, ROOT / "benchmarks" / "out" / "control_servo")
+    scenario = make_scenario("", *SIZE, ROOT / "benchmarks" / "out" / "control_servo")
     gaussians = GaussianRobot.from_model(scenario.model)
     gate = SafetyGate(scenario.model)
     random = np.random.default_rng(seed)
@@ -115,9 +124,9 @@ def rows(trials: int, seed: int = 0) -> list[dict[str, Any]]:
             world = _World(scenario, gaussians, robot, wanted, o)
             world.run()
             q = world.true_q(world.now_s + 1.0)
-            closed.append(np.rad2deg(np.abs(q - goal)).max())
-            opened.append(np.rad2deg(np.abs(goal - o - goal)).max())
-            seen.append(np.rad2deg(world.servo.residual))
+            closed.append(float(np.rad2deg(np.abs(q - goal)).max()))
+            opened.append(float(np.rad2deg(np.abs(goal - o - goal)).max()))
+            seen.append(float(np.rad2deg(world.servo.residual)))
             times.append(world.now_s)
             states.append(world.servo.state.value)
             told = np.array(world.told)

@@ -57,10 +57,9 @@ def add_rows(bench: Benchmark) -> None:
         scene = make_scene(name, 480, 480)
         near = PlanConfig(budget_s=0.0, self_collision=0.0)
         _add(bench, f"image, {name}, 30 deg off", reach(scene, 30, GOALS, near), floors=True)
-        if FAR_GOALS:
+        if FAR_GOALS and name == "Panda":
             far = PlanConfig(budget_s=0.0, self_collision=0.0, start_spread=1.0, starts=8)
             _add(bench, f"image, {name}, 60 deg off", reach(scene, 60, FAR_GOALS, far))
-        if FAR_GOALS and name == "Panda":
             adam = PlanConfig(budget_s=10.0, self_collision=0.0, method="adam", starts=4)
             _add(bench, f"image, {name}, 30 deg off, Adam", reach(scene, 30, 2, adam))
         scene.simulation.close()

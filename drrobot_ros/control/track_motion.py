@@ -172,7 +172,7 @@ class _Run:
                 last = k == _ROUNDS - 1
                 if self._bound and k:
                     self._bind_again(q)
-                elif not self._bound:
+                elif not self._bound and (last or not k):
                     self._look(q)
                 found = solve_tracks(
                     self._problem,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from drrobot_ros.control.candidate import Viewpoint
 from drrobot_ros.control.points.track_set import known
 from drrobot_ros.errors import InputError
+from drrobot_ros.estimation.normal_equations import ImageModel, ImageTarget
 
 Matrix = NDArray[np.float64]
 
@@ -88,8 +89,9 @@ class RobotPoints:
         """Return which points the camera sees [T,P]: in the image, and not behind the robot."""
         pixels, depth, _ = self.project(model, q, view)
         seen = np.zeros(depth.shape, bool)
+        surface = Surface(model, gaussians)
         for t, row in enumerate(np.atleast_2d(q)):
-            alpha, rendered = surface(model, gaussians, row, view)
+            alpha, rendered = surface(row, view)
             at, inside = _pixel_of(pixels[t], view)
             inside &= depth[t] > 0
             near = rendered[at[:, 1], at[:, 0]]
@@ -97,17 +99,25 @@ class RobotPoints:
         return seen
 
 
-def surface(
-    model: Any, gaussians: Any, q: NDArray[np.float64], view: Viewpoint
-) -> tuple[Matrix, Matrix]:
-    """Return how much each pixel shows the robot [H,W], and how far it is [H,W] m."""
-    from drrobot_ros.rendering.robot import render_robot
+class Surface:
+    """The robot's surface as a camera sees it, by the tracker's renderer: quick.
 
-    with torch.no_grad():
-        _, alpha, depth = render_robot(
-            model, gaussians, torch.from_numpy(q), view.T_base_camera, view.camera
-        )
-    return alpha.numpy().astype(np.float64), depth.numpy().astype(np.float64)
+    Args:
+        model: the robot.
+        gaussians: its splats.
+    """
+
+    def __init__(self, model: Any, gaussians: Any) -> None:
+        self._images = ImageModel(model.tree, gaussians, model.nq, model.nv)
+        self._inset = float(getattr(gaussians, "inset_px", 0.0))
+
+    def __call__(self, q: NDArray[np.float64], view: Viewpoint) -> tuple[Matrix, Matrix]:
+        """Return how much each pixel shows the robot [H,W], and how far it is [H,W] m."""
+        camera = view.camera
+        target = ImageTarget(camera.K, camera.width, camera.height, inset_px=self._inset)
+        seen = self._images.images(np.asarray(q, np.float64), view.T_base_camera, target)
+        alpha = seen.alpha.astype(np.float64)
+        return alpha, np.where(alpha > 1e-3, seen.depth / np.maximum(alpha, 1e-3), 0.0)
 
 
 def bind(
@@ -127,7 +137,7 @@ def bind(
     """
     from scipy.ndimage import minimum_filter
 
-    alpha, depth = surface(model, gaussians, q, view)
+    alpha, depth = Surface(model, gaussians)(q, view)
     # Tracks at the contour slip: only points well inside are taken.
     alpha = minimum_filter(alpha, 2 * max(1, round(_INSIDE * view.camera.width)) + 1)
     shown = known(pixels)

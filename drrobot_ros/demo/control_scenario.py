@@ -19,7 +19,6 @@ from drrobot_ros.errors import InputError
 from drrobot_ros.geometry.pose_numbers import numbers_from_pose
 from drrobot_ros.media import write_image
 from drrobot_ros.rendering.viewpoint import share_in_view
-from drrobot_ros.simulation.config import SceneConfig
 
 Array = NDArray[np.float64]
 
@@ -91,6 +90,7 @@ def _is_safe(gate: SafetyGate, start: Array, goal: Array, offsets: Array) -> boo
 
 def _photo(base: Scenario, q: Array) -> NDArray[np.uint8]:
     """Return what the camera sees of the robot at q."""
+    from drrobot_ros.simulation.config import SceneConfig
     from drrobot_ros.simulation.robot import SimulatedRobot
 
     given: dict[str, Any] = {k.removeprefix("scene."): v for k, v in FAST_SCENE.items()}

@@ -58,7 +58,12 @@ struct Pool {
 
     void take(int worker) {
         // The claim comes before any look at the job: a claimed task proves that the job is set up.
-        for (int t; (t = next.fetch_add(1)) < n_tasks;) function(closure, t, worker);
+        // In statements of their own, as the operands of a comparison come in any order.
+        for (;;) {
+            const int t = next.fetch_add(1);
+            if (t >= n_tasks) return;
+            function(closure, t, worker);
+        }
     }
 
     void work(int worker, unsigned seen) {

@@ -6,6 +6,7 @@ forward-mode Jacobians and the Gauss-Newton sums of one image (``native/src/gaus
 
 import ctypes
 import dataclasses
+import functools
 import weakref
 from typing import Any
 
@@ -469,7 +470,9 @@ def _pointer(array: NDArray[Any] | None) -> Any:
     return array.ctypes.data_as(kind)
 
 
+@functools.cache
 def _functions() -> ctypes.CDLL:
+    # Once, and each list of types whole: another thread may be calling.
     lib = library()
     lib.drr_tree_create.restype = ctypes.c_void_p
     lib.drr_tree_create.argtypes = [
@@ -484,10 +487,22 @@ def _functions() -> ctypes.CDLL:
     lib.drr_splats_set_colors.argtypes = [ctypes.c_void_p, _FLOAT]
     pointer = ctypes.c_void_p
     lib.drr_evaluate.restype = ctypes.c_int32
-    lib.drr_evaluate.argtypes = [pointer, pointer, _DOUBLE, *[pointer] * 2, _DOUBLE, _DOUBLE]
-    lib.drr_evaluate.argtypes += [pointer, pointer]
+    lib.drr_evaluate.argtypes = [
+        *[pointer] * 2,
+        _DOUBLE,
+        *[pointer] * 2,
+        *[_DOUBLE] * 2,
+        *[pointer] * 2,
+    ]
     lib.drr_region_scores.restype = None
-    lib.drr_region_scores.argtypes = [pointer, pointer, ctypes.c_int32, _DOUBLE, _DOUBLE, pointer]
-    lib.drr_region_scores.argtypes += [pointer, ctypes.c_int32, _FLOAT, ctypes.c_int32]
-    lib.drr_region_scores.argtypes += [ctypes.c_int32, _DOUBLE]
+    lib.drr_region_scores.argtypes = [
+        *[pointer] * 2,
+        ctypes.c_int32,
+        *[_DOUBLE] * 2,
+        *[pointer] * 2,
+        ctypes.c_int32,
+        _FLOAT,
+        *[ctypes.c_int32] * 2,
+        _DOUBLE,
+    ]
     return lib

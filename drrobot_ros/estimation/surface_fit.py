@@ -6,6 +6,7 @@ slide onto the nearest surfaces seen and scores it (``native/src/surface_fit.hpp
 
 import ctypes
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -296,6 +297,7 @@ def _pointer(array: NDArray[Any]) -> Any:
     return array.ctypes.data_as(kind)
 
 
+@functools.cache
 def _functions() -> ctypes.CDLL:
     lib = library()
     pointer = ctypes.c_void_p

@@ -255,7 +255,12 @@ def _starts(
 
 
 class _Run:
-    """One start on its way down."""
+    """One start on its way down, by Adam.
+
+    Written out, since torch's class imports a compiler: seconds of a goal's time, the first time.
+    """
+
+    _BETAS, _EPS = (0.9, 0.99), 1e-8
 
     def __init__(
         self, q: Matrix, moving: NDArray[np.bool_], limits: MotionLimits, rate: float
@@ -263,15 +268,14 @@ class _Run:
         self._q = torch.tensor(q, requires_grad=True)
         self._moving = torch.from_numpy(moving)
         self._low, self._high = torch.from_numpy(limits.lower), torch.from_numpy(limits.upper)
-        self._adam = torch.optim.Adam([self._q], lr=rate, betas=(0.9, 0.99))
-        self._rate = rate
+        self._mean, self._square = torch.zeros_like(self._q), torch.zeros_like(self._q)
+        self._steps, self._rate = 0, rate
         self._history: list[torch.Tensor] = []
         self.best, self.best_q = float("inf"), q
 
     def step(self, evaluate: Callable, done: float) -> tuple[float, dict[str, float]]:
         """Take one step; return cost and terms from before it."""
-        self._adam.param_groups[0]["lr"] = self._rate * (1 - 0.95 * done)
-        self._adam.zero_grad()
+        self._q.grad = None
         cost, terms = evaluate(self._q)
         value = float(cost.detach())
         if value < self.best:
@@ -282,10 +286,17 @@ class _Run:
         # One bad pixel must not throw the whole pose away.
         self._q.grad.nan_to_num_(0.0, 0.0, 0.0)
         self._history = [*self._history[-9:], self._q.detach().clone()]
-        self._adam.step()
-        with torch.no_grad():
-            self._q.clamp_(self._low, self._high)
+        self._descend(self._q.grad, self._rate * (1 - 0.95 * done))
         return value, terms
+
+    @torch.no_grad()
+    def _descend(self, gradient: torch.Tensor, rate: float) -> None:
+        a, b = self._BETAS
+        self._steps += 1
+        self._mean.lerp_(gradient, 1 - a)
+        self._square.lerp_(gradient.square(), 1 - b)
+        mean, square = self._mean / (1 - a**self._steps), self._square / (1 - b**self._steps)
+        self._q.sub_(rate * mean / (square.sqrt() + self._EPS)).clamp_(self._low, self._high)
 
     def still(self, tolerance: float) -> bool:
         """Tell whether nothing moved in the last ten steps."""

@@ -136,7 +136,7 @@ def add_recovery(bench: Benchmark, lab: Lab) -> None:
         if QUICK and (kind != "wrong start" or not depth):
             continue
         model, center = lab.robots[name]
-        config = TrackerConfig(budget_ms=0.0)
+        config = TrackerConfig(budget_ms=0.0, recovery="anywhere")
         found[depth].append(recover(model, lab.splats[name], center, kind, depth, seed, config))
     for depth, runs in found.items():
         if not runs:

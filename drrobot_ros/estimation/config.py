@@ -164,7 +164,7 @@ class TrackerConfig:
     )
 
     recovery: str = setting(
-        "anywhere",
+        "near",
         "how a lost robot is looked for beside tracking, in a thread of its own: off; near: around "
         "the last estimate; anywhere: then in the whole joint range too",
         choices=("off", "near", "anywhere"),

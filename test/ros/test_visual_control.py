@@ -1,5 +1,6 @@
 """The action OptimizeJointTarget over real DDS: an arm that moves, is stopped, is never hurt."""
 
+import os
 import time
 from pathlib import Path
 
@@ -27,6 +28,12 @@ THERE = HOME + np.array([0.8, -0.3, 0.2, 0.4, -0.2, 0.5])
 FAR = HOME + np.array([2.4, -0.3, 0.2, 0.4, -0.2, 0.5])
 NODE = "drrobot_ros.ros.nodes.visual_control"
 R = OptimizeJointTarget.Result
+
+# An arm and its watchers in real time: where other work delays them they rightly stop it.
+pytestmark = pytest.mark.skipif(
+    not os.environ.get("DRROBOT_REALTIME_TESTS"),
+    reason="wants a machine with nothing else to do: set DRROBOT_REALTIME_TESTS=1",
+)
 
 
 class World:

@@ -1,5 +1,6 @@
 """The action VisualServo over real DDS: encoders 5 degrees off, and the arm where it is wanted."""
 
+import os
 import time
 from pathlib import Path
 
@@ -24,6 +25,12 @@ THERE = HOME + np.array([0.5, -0.3, 0.2, 0.4, -0.2, 0.5])
 FAR = HOME + np.array([2.4, -0.3, 0.2, 0.4, -0.2, 0.5])
 NAMES = [f"joint_{i}" for i in range(1, 7)]
 R = VisualServo.Result
+
+# An arm and its watchers in real time: where other work delays them they rightly stop it.
+pytestmark = pytest.mark.skipif(
+    not os.environ.get("DRROBOT_REALTIME_TESTS"),
+    reason="wants a machine with nothing else to do: set DRROBOT_REALTIME_TESTS=1",
+)
 
 
 class World:

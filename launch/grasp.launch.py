@@ -48,8 +48,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
         ("depth", given["depth"]),
         ("joint_states", given["joint_states"]),
     ]
-    numbers = given["camera_pose"].split()
-    pose = {"camera_pose": [float(word) for word in numbers]} if numbers else {}
+    pose = launching.camera_pose(given, "camera_pose")
     seeing = {**launching.words(given, ("robot", "folder")), **pose, "subscribe_depth": True}
     names = ("robot", "controller", "controllers_file", "gripper_interface", "gripper_action")
     moving = {**launching.words(given, names), **pose}

@@ -46,9 +46,10 @@ def generate_launch_description() -> LaunchDescription:
 def _nodes(context: LaunchContext) -> list:
     given = launching.given(context, ARGUMENTS)
     names = ("robot", "splats", "controller", "controllers_file", "obstacles_file")
-    parameters = launching.words(given, names)
-    if given["camera_pose"]:
-        parameters["camera_pose"] = [float(word) for word in given["camera_pose"].split()]
+    parameters = {
+        **launching.words(given, names),
+        **launching.camera_pose(given, "camera_pose"),
+    }
     remappings = [*launching.camera_topics(given), ("joint_states", given["joint_states"])]
     words = launching.words(given, ("text_model",))
     nodes: list = [launching.node("visual_control", given, {**parameters, **words}, remappings)]

@@ -11,9 +11,9 @@ from drrobot_ros.control.plan_descent import Planned, descend
 from drrobot_ros.control.plan_types import Found, PlanRequest, Watch
 from drrobot_ros.control.text.encoder import TextImageEncoder
 from drrobot_ros.control.text.posing import PosingConfig, pose_from_text
-from drrobot_ros.control.track_motion import follow_tracks
+from drrobot_ros.control.track_motion import TrackMotion, follow_tracks
 from drrobot_ros.control.trajectory import Matrix, Vector
-from drrobot_ros.control.video import joints_from_video
+from drrobot_ros.control.video import VideoMotion, joints_from_video
 
 _LOOKS = 20  # waypoints of a motion at which it is looked whether there is room
 
@@ -153,17 +153,7 @@ class Methods:
             request.config,
             told,
         )
-        return Found(
-            made.q,
-            made.times_s,
-            made.cost,
-            made.start_cost,
-            {"point tracks": made.cost},
-            {"point tracks": made.start_cost},
-            made.curve,
-            made.stop_reason,
-            made,
-        )
+        return _motion(made, "point tracks", made.cost, made.start_cost)
 
     def _video(
         self,
@@ -188,15 +178,19 @@ class Methods:
             told,
             self._search(True),
         )
-        cost = 1 - made.agreement
-        return Found(
-            made.q,
-            made.times_s,
-            cost,
-            1.0,
-            {"video": cost},
-            {"video": 1.0},
-            made.curve,
-            made.stop_reason,
-            made,
-        )
+        return _motion(made, "video", 1 - made.agreement, 1.0)
+
+
+def _motion(made: TrackMotion | VideoMotion, term: str, cost: float, before: float) -> Found:
+    """Return a motion that has one term."""
+    return Found(
+        made.q,
+        made.times_s,
+        cost,
+        before,
+        {term: cost},
+        {term: before},
+        made.curve,
+        made.stop_reason,
+        made,
+    )

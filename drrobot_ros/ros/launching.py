@@ -60,10 +60,12 @@ def words(values: Mapping[str, str], names: Iterable[str]) -> dict[str, Paramete
     }
 
 
-def camera_pose(values: Mapping[str, str]) -> dict[str, list[float]]:
+def camera_pose(
+    values: Mapping[str, str], parameter: str = "initial_camera_pose"
+) -> dict[str, list[float]]:
     """Return the parameter of the camera's pose, where one was given."""
-    text = values["camera_pose"]
-    return {"initial_camera_pose": [float(word) for word in text.split()]} if text else {}
+    numbers = [float(word) for word in values["camera_pose"].split()]
+    return {parameter: numbers} if numbers else {}
 
 
 def camera_topics(values: Mapping[str, str]) -> list[tuple[str, str]]:

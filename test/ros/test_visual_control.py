@@ -1,8 +1,6 @@
 """The action OptimizeJointTarget over real DDS: an arm that moves, is stopped, is never hurt."""
 
-import os
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,93 +8,50 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("drrobot_msgs", reason="drrobot_msgs is not built")
 
-import rclpy
 from action_msgs.msg import GoalStatus
-from fake_arm import HOME, T_BASE_CAMERA, FakeArm, Rejecting
+from arm_world import ArmWorld, skip_where_busy, watched
+from fake_arm import HOME, T_BASE_CAMERA, Rejecting
 from rclpy.action import ActionClient
 from std_msgs.msg import Header
 
 from drrobot_msgs.action import OptimizeJointTarget
 from drrobot_msgs.msg import ControlObjective, EstimatorStatus
-from drrobot_ros.control.limits import MotionLimits
 from drrobot_ros.ros.conversions import pose_from_matrix
 from drrobot_ros.ros.images import rgb_to_image
 
-URDF = Path(__file__).parents[2] / "models" / "six_axis_arm" / "six_axis_arm.urdf"
 OFFSETS = np.deg2rad([5.0, -5.0, 4.0, -3.0, 5.0, -5.0])
 THERE = HOME + np.array([0.8, -0.3, 0.2, 0.4, -0.2, 0.5])
 FAR = HOME + np.array([2.4, -0.3, 0.2, 0.4, -0.2, 0.5])
-NODE = "drrobot_ros.ros.nodes.visual_control"
 R = OptimizeJointTarget.Result
+PATIENT = {  # the machine may have much else to do
+    "execution.lead_s": 0.1,
+    "following.silence_s": 2.0,
+    "following.delay_s": 0.6,
+    "seen_patience_s": 1.5,
+}
 
-# An arm and its watchers in real time: where other work delays them they rightly stop it.
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("DRROBOT_REALTIME_TESTS"),
-    reason="wants a machine with nothing else to do: set DRROBOT_REALTIME_TESTS=1",
-)
 
-
-class World:
-    """A fake arm, the node, and a client of its action."""
+class World(ArmWorld):
+    """An arm, the node, and a client of its action."""
 
     def __init__(self, start_node) -> None:
-        self.client_node = rclpy.create_node("client")
-        self.client = ActionClient(
-            self.client_node, OptimizeJointTarget, "visual_control/optimize_joint_target"
-        )
-        self.rejecting = Rejecting(self.client_node, "rejecting/follow_joint_trajectory")
-        self.fake = FakeArm(str(URDF), OFFSETS, [self.client_node])
-        self.start_node = start_node
-        self.process = self.start()
-        self.limits = MotionLimits.of(self.fake.model)
-        self.feedback: list = []
-        self.settle()
-
-    def start(self, *more: str):
+        action = (OptimizeJointTarget, "visual_control/optimize_joint_target")
         values = {
-            "robot": URDF,
-            "splat_count": 400,
             "camera_pose": _numbers(T_BASE_CAMERA),
             "plan.budget_s": 10.0,
             "plan.starts": 1,
-            "execution.lead_s": 0.1,  # patient: the machine may have much else to do
-            "following.silence_s": 2.0,
-            "following.delay_s": 0.6,
-            "seen_patience_s": 1.5,
+            "safety.velocity_scale": 0.25,  # motions long enough for all that may happen in them
             "feedback_rate_hz": 20.0,
             "preview_rate_hz": 5.0,
+            **PATIENT,
         }
-        words = [word for k, v in values.items() for word in ("-p", f"{k}:={v}")]
-        return self.start_node("-m", NODE, "--ros-args", *words, *more)
-
-    def settle(self) -> None:
-        assert self.client.wait_for_server(timeout_sec=60.0), self.process.output()
-        self.until(lambda: "ready" in self.process.output(), 60.0)
-        time.sleep(1.0)  # the estimate of the offsets settles
-
-    def until(self, condition, timeout_s: float = 20.0):
-        end = time.monotonic() + timeout_s
-        while time.monotonic() < end:
-            found = condition()
-            if found:
-                return found
-            time.sleep(0.002)
-        raise AssertionError(f"nothing in {timeout_s} s\n{self.process.output()}")
+        node = "drrobot_ros.ros.nodes.visual_control"
+        super().__init__(start_node, node, action, OFFSETS, values)
+        self.rejecting = Rejecting(self.client_node, "rejecting/follow_joint_trajectory")
 
     def send(self, *objectives, **goal):
         """Send a goal; return its handle once it was answered."""
-        self.feedback.clear()
-        request = OptimizeJointTarget.Goal(objectives=list(objectives), **goal)
-        hear = lambda m: self.feedback.append(m.feedback)  # noqa: E731
-        # In the thread that spins: rclpy loses an answer that comes before the call returns.
-        task = self.fake.executor.create_task(
-            lambda: self.client.send_goal_async(request, feedback_callback=hear)
-        )
-        return self.until(self.until(task.result).result)
-
-    def result(self, handle, timeout_s: float = 30.0):
-        answer = self.until(handle.get_result_async().result, timeout_s)
-        return answer.status, answer.result
+        return self.request(OptimizeJointTarget.Goal(objectives=list(objectives), **goal))
 
     def ask(self, *objectives, **goal):
         handle = self.send(*objectives, **goal)
@@ -125,20 +80,15 @@ def joints(q, names=tuple(f"joint_{i}" for i in range(1, 7))) -> ControlObjectiv
 
 @pytest.fixture(scope="module")
 def world(start_node):
+    skip_where_busy()
     world = World(start_node)
     yield world
-    world.fake.close()
-    world.client_node.destroy_node()
-    assert world.process.stop() == 0, world.process.output()
+    world.close()
 
 
 @pytest.fixture(autouse=True)
-def alive(world):
-    world.fake.reset()
-    begin_s = time.time()
-    yield
-    assert world.process.alive(), world.process.output()
-    assert world.fake.faults(begin_s, world.limits) == []
+def well(world):
+    yield from watched(world)
 
 
 def test_a_dry_run_is_the_default(world: World) -> None:

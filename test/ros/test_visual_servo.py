@@ -1,8 +1,6 @@
 """The action VisualServo over real DDS: encoders 5 degrees off, and the arm where it is wanted."""
 
-import os
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,77 +8,41 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("drrobot_msgs", reason="drrobot_msgs is not built")
 
-import rclpy
 from action_msgs.msg import GoalStatus
-from fake_arm import HOME, FakeArm
-from rclpy.action import ActionClient
+from arm_world import ArmWorld, skip_where_busy, watched
+from fake_arm import HOME
 
 from drrobot_msgs.action import VisualServo
 from drrobot_msgs.msg import EstimatorStatus
-from drrobot_ros.control.limits import MotionLimits
 
-URDF = Path(__file__).parents[2] / "models" / "six_axis_arm" / "six_axis_arm.urdf"
 OFFSETS = np.deg2rad([5.0, -5.0, 5.0, -5.0, 5.0, -5.0])
 THERE = HOME + np.array([0.5, -0.3, 0.2, 0.4, -0.2, 0.5])
 FAR = HOME + np.array([2.4, -0.3, 0.2, 0.4, -0.2, 0.5])
 NAMES = [f"joint_{i}" for i in range(1, 7)]
 R = VisualServo.Result
 
-# An arm and its watchers in real time: where other work delays them they rightly stop it.
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("DRROBOT_REALTIME_TESTS"),
-    reason="wants a machine with nothing else to do: set DRROBOT_REALTIME_TESTS=1",
-)
+PATIENT = {  # the machine may have much else to do
+    "execution.lead_s": 0.1,
+    "seen_patience_s": 1.5,
+    "servo.stale_s": 1.5,
+    "following.silence_s": 3.0,
+    "following.delay_s": 0.6,
+    "following.patience_s": 1.0,
+}
 
 
-class World:
-    """A fake arm, the node, and a client of its action."""
+class World(ArmWorld):
+    """An arm, the node, and a client of its action."""
 
     def __init__(self, start_node) -> None:
-        self.client_node = rclpy.create_node("servo_client")
-        self.client = ActionClient(self.client_node, VisualServo, "visual_servo/visual_servo")
-        self.fake = FakeArm(str(URDF), OFFSETS, [self.client_node])
-        self.limits = MotionLimits.of(self.fake.model)
-        # Patient: the machine may have much else to do.
-        patient = {"execution.lead_s": 0.1, "seen_patience_s": 1.5}
-        patient |= {
-            "following.silence_s": 3.0,
-            "following.delay_s": 0.6,
-            "following.patience_s": 1.0,
-        }
-        values = {"robot": URDF, "splat_count": 400, "servo.stale_s": 1.5, **patient}
-        words = [word for k, v in values.items() for word in ("-p", f"{k}:={v}")]
+        action = (VisualServo, "visual_servo/visual_servo")
         node = "drrobot_ros.ros.nodes.visual_servo"
-        self.process = start_node("-m", node, "--ros-args", *words)
-        self.feedback: list = []
-        assert self.client.wait_for_server(timeout_sec=60.0), self.process.output()
-        self.until(lambda: "ready" in self.process.output(), 60.0)
-        time.sleep(0.5)
-
-    def until(self, condition, timeout_s: float = 30.0):
-        end = time.monotonic() + timeout_s
-        while time.monotonic() < end:
-            found = condition()
-            if found:
-                return found
-            time.sleep(0.005)
-        raise AssertionError(f"nothing in {timeout_s} s\n{self.process.output()}")
+        super().__init__(start_node, node, action, OFFSETS, PATIENT)
 
     def send(self, q=None, **goal):
-        self.feedback.clear()
         if q is not None:
             goal |= {"joint_names": NAMES, "positions": [float(x) for x in q]}
-        hear = lambda m: self.feedback.append(m.feedback)  # noqa: E731
-        request = VisualServo.Goal(**goal)
-        # In the thread that spins: rclpy loses an answer that comes before the call returns.
-        task = self.fake.executor.create_task(
-            lambda: self.client.send_goal_async(request, feedback_callback=hear)
-        )
-        return self.until(self.until(task.result).result)
-
-    def result(self, handle):
-        answer = self.until(handle.get_result_async().result, 60.0)
-        return answer.status, answer.result
+        return self.request(VisualServo.Goal(**goal))
 
     def off_deg(self, q) -> float:
         return float(np.rad2deg(np.abs(self.fake.true_q() - q)).max())
@@ -88,21 +50,15 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(start_node):
+    skip_where_busy()
     world = World(start_node)
     yield world
-    world.fake.close()
-    world.client_node.destroy_node()
-    assert world.process.stop() == 0, world.process.output()
+    world.close()
 
 
 @pytest.fixture(autouse=True)
-def alive(world):
-    world.fake.reset()
-    time.sleep(0.3)
-    begin_s = time.time()
-    yield
-    assert world.process.alive(), world.process.output()
-    assert world.fake.faults(begin_s, world.limits) == []
+def well(world):
+    yield from watched(world)
 
 
 def test_a_dry_run_is_the_default(world: World) -> None:

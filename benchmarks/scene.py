@@ -32,13 +32,15 @@ def main() -> int:
     """Run the parts; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parts = parser.parse_args().parts
+    parser.add_argument("--grasps", type=int, default=4 if QUICK else 100, help="scenes of them")
+    given = parser.parse_args()
+    parts = given.parts
     bench = Benchmark("scene", scenes=SCENES, real=REAL, config=settings())
     work: dict[str, Callable[[Benchmark], None]] = {
         "simulated": add_simulated,
         "real": add_real,
         "ablation": add_ablation,
-        "grasp": add_grasp,
+        "grasp": lambda bench: scene_grasp.add_rows(bench, scenes=given.grasps),
     }
     for part in PARTS:
         start = len(bench.rows)
@@ -138,11 +140,6 @@ def add_ablation(bench: Benchmark) -> None:
             mean=float(np.mean([r["chamfer_mm"] for r in rows])), objects=len(rows),
             cpu_s=_median(runs, "cpu_s"), **detail,
         )  # fmt: skip
-
-
-def add_grasp(bench: Benchmark) -> None:
-    """Add the rows of grasps."""
-    scene_grasp.add_rows(bench, scenes=4 if QUICK else 100)
 
 
 def _earlier(part: str) -> list[dict[str, Any]]:

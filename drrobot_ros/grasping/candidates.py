@@ -21,6 +21,8 @@ _POSES = 600  # whose way is looked at
 _SPACING_M = 0.004  # of the points that stand for the scene's surfaces
 _SEEN_COS = -0.1  # what looks at the camera was seen, and where the outline is, is known too
 _LEVEL = 0.97  # cosine to the support's normal from which a surface counts as level
+_PAD_END = 0.8  # contacts are kept off the outermost part of the pads
+_TOLERANCE_M = 0.0005  # of inverse kinematics
 _PAD_REACH_M = 0.0025  # what lies so near behind the foremost point of a pad's footprint touches it
 
 
@@ -37,6 +39,7 @@ class Candidates:
         balance: [n] 1 where the contacts' line passes through the centre of mass.
         seen: [n] share of the contacts on surface that was seen.
         coverage: [n] share of the pads that touches.
+        contact_m: [n, 3] middle between the contacts, base frame.
         rejected: how many samples were lost at each stage, by its name.
     """
 
@@ -48,6 +51,7 @@ class Candidates:
     balance: Floats
     seen: Floats
     coverage: Floats
+    contact_m: Floats
     rejected: dict[str, int]
 
     def __len__(self) -> int:
@@ -81,7 +85,7 @@ def find_candidates(
     poses = _turned(gripper, first, second, normals, scene, config)
     rejected["turned"] = len(poses.width_m)
     cloud, others = _clouds(scene, target, rng)
-    poses = poses.take(_above_ground(gripper, poses, scene, config))
+    poses = _above_ground(gripper, poses, scene, config)
     rejected["above_ground"] = len(poses)
     poses = poses.take(_spread(poses, _POSES, rng))
     poses = _free(gripper, poses, cloud, others, scene, config, target)
@@ -113,7 +117,7 @@ def _pairs(
     side = np.cross(normals, _unit(rng.normal(size=points.shape)))
     direction = _unit(-normals + lean * side)
     rows, hit, far = surface.crossings(points, direction, vertices, faces)
-    fits = far <= gripper.max_gap_m - 2 * config.clearance_m
+    fits = far <= gripper.max_gap_m - 2 * config.side_clearance_m
     fits &= far >= gripper.min_gap_m
     rows, hit, far = rows[fits], hit[fits], far[fits]
     ends = points[rows] + far[:, None] * direction[rows]
@@ -176,8 +180,9 @@ def _turned(
     margin = np.clip(1 - worst / np.arctan(config.friction), 0, 1)
     seen = _seen(np.stack([first, second], axis=1), normals, scene)
     ones = np.ones(len(row))
+    middle = (first + second) / 2
     return Candidates(T, width[row], ones * gripper.max_gap_m, margin[row] * ones, margin[row],
-                      ones, seen[row], ones, {})  # fmt: skip
+                      ones, seen[row], ones, middle[row], {})  # fmt: skip
 
 
 def _seen(points: Floats, normals: Floats, scene: GraspScene) -> Floats:
@@ -240,7 +245,7 @@ def _free(
             continue
         low, high = swept[:, 1].min(), swept[:, 1].max()
         width, shift = high - low, (low + high) / 2
-        if width > gripper.max_gap_m - 2 * config.clearance_m:
+        if width > gripper.max_gap_m - 2 * config.side_clearance_m:
             continue
         cover = min(
             (swept[:, 1] > high - _PAD_REACH_M).sum(), (swept[:, 1] < low + _PAD_REACH_M).sum()
@@ -280,20 +285,45 @@ def _free(
         * (0.7 + 0.3 * np.clip(down, 0, 1))
     )
     some = Candidates(np.array(T_out), np.array(width_out), np.array(gap_out), score,
-                      some.friction_margin, balance, some.seen, cover, {})  # fmt: skip
+                      some.friction_margin, balance, some.seen, cover, some.contact_m,
+                      {})  # fmt: skip
     return some.take(np.argsort(-score, kind="stable"))
 
 
 def _above_ground(
     gripper: Gripper, poses: Candidates, scene: GraspScene, config: GraspConfig
-) -> NDArray[np.int64]:
-    """Return rows of those whose open hand stays above the plane."""
-    low, high, _ = gripper.boxes
+) -> Candidates:
+    """Return those whose hand stays above the plane, open and closed on what it holds.
+
+    Fingers of a linkage go forward as they close. A hand that would come too near to the plane is
+    drawn back along its approach as far as the contacts stay on the pads.
+    """
+    T = poses.T_base_tool.copy()
+    up = T[:, :3, :3].transpose(0, 2, 1) @ scene.normal  # [n, 3] in the tool frame
+    levels = np.linspace(gripper.min_gap_m, gripper.max_gap_m, 9)
+    # The next smaller opening: the fingers have gone at least as far forward.
+    level = np.searchsorted(levels, poses.width_m, side="right") - 1
+    lowest = np.full(len(up), np.inf)
+    for k in range(len(levels)):
+        rows = np.flatnonzero(level == k) if k < len(levels) - 1 else np.arange(len(up))
+        if len(rows):
+            corners = _corners(*gripper.boxes_at(levels[k])[:2])
+            lowest[rows] = np.minimum(lowest[rows], (up[rows] @ corners.T).min(1))
+    height = lowest + T[:, :3, 3] @ scene.normal - scene.offset_m
+    down = np.maximum(-up[:, 2], 1e-3)
+    middle = (T[:, :3, 3] * T[:, :3, 2]).sum(1) + gripper.depth_m(poses.width_m)
+    spent = (poses.contact_m * T[:, :3, 2]).sum(1) - middle
+    room = np.maximum(_PAD_END * gripper.pad_half_m[1] - spent, 0.0)
+    back = np.clip((config.ground_clearance_m - height) / down, 0.0, room)
+    T[:, :3, 3] -= back[:, None] * T[:, :3, 2]
+    least = min(config.ground_clearance_m, config.near_margin_m + _TOLERANCE_M)
+    moved = dataclasses.replace(poses, T_base_tool=T)
+    return moved.take(np.flatnonzero(height + back * down > least))
+
+
+def _corners(low: Floats, high: Floats) -> Floats:
     signs = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
-    corners = (low[:, None] + signs * (high - low)[:, None]).reshape(-1, 3)
-    up = poses.T_base_tool[:, :3, :3].transpose(0, 2, 1) @ scene.normal  # [n, 3] in the tool frame
-    height = (up @ corners.T).min(1) + poses.T_base_tool[:, :3, 3] @ scene.normal - scene.offset_m
-    return np.flatnonzero(height > config.ground_clearance_m)
+    return (low[:, None] + signs * (high - low)[:, None]).reshape(-1, 3)
 
 
 def _clear(

@@ -51,7 +51,14 @@ class GraspConfig:
     )
     clearance_m: float = setting(
         0.004,
-        "free space kept around the hand, and on either side of what it closes on",
+        "free space kept around the hand",
+        unit="m",
+        minimum=0.0,
+        maximum=0.05,
+    )
+    side_clearance_m: float = setting(
+        0.0015,
+        "least free space on either side of what it closes on; more is better",
         unit="m",
         minimum=0.0,
         maximum=0.05,

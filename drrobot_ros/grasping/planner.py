@@ -12,6 +12,7 @@ from drrobot_ros.errors import InputError
 from drrobot_ros.grasping.candidates import Candidates, find_candidates
 from drrobot_ros.grasping.config import GraspConfig
 from drrobot_ros.grasping.gripper import Gripper
+from drrobot_ros.grasping.lifting import met_when_lifted
 from drrobot_ros.grasping.motion import MotionPlanner, Phase
 from drrobot_ros.grasping.scene import GraspObject, GraspScene
 from drrobot_ros.grasping.trial import GraspTrials, TrialResult
@@ -131,6 +132,9 @@ class _Search:
 
     def run(self) -> GraspPlan:
         self._believe()
+        met = met_when_lifted(self.scene, self.target, self.config.lift_m)
+        if met:
+            raise GraspRefusedError("motion", f"lifted, {self.target.name!r} would meet {met!r}")
         start = time.process_time()
         self._watch("candidates", 0.0)
         grasps = find_candidates(self.gripper, self.scene, self.target, self.config)
@@ -143,10 +147,21 @@ class _Search:
         grasps, q = self._reachable(grasps.take(np.arange(len(grasps))), planner)
         start = self._took("reach", start)
         self._watch("physics", 0.4)
-        order, trials = self._tried(grasps)
+        order, trials = self._tried(grasps, {}, _ENOUGH)
         start = self._took("physics", start)
         self._watch("motion", 0.8)
-        plan = self._moved(grasps, q, order, trials, planner)
+        try:
+            plan = self._moved(grasps, q, order, trials, planner)
+        except GraspRefusedError:
+            # No motion to those that would do: to others there may be one.
+            if len(trials) == min(len(grasps), self.config.tried):
+                raise
+            failed = set(order)
+            order, trials = self._tried(grasps, trials, self.config.tried)
+            order = [row for row in order if row not in failed]
+            if not order:
+                raise
+            plan = self._moved(grasps, q, order, trials, planner)
         self._took("motion", start)
         self._watch("done", 1.0)
         return plan
@@ -238,24 +253,32 @@ class _Search:
                 break
         return np.array(kept)
 
-    def _tried(self, grasps: Candidates) -> tuple[list[int], dict[int, TrialResult]]:
-        """Return rows, best first, and what physics said of them."""
+    def _tried(
+        self, grasps: Candidates, known: dict[int, TrialResult], enough: int
+    ) -> tuple[list[int], dict[int, TrialResult]]:
+        """Return rows, best first, and what physics said of them.
+
+        Args:
+            grasps: within reach.
+            known: what physics said before.
+            enough: so many that hold surely are enough.
+        """
         if not self.config.physics:
             return list(range(len(grasps))), {}
         trials = GraspTrials(self.gripper, self.scene, self.target, self.config)
-        results: dict[int, TrialResult] = {}
-        sure = 0
+        results = dict(known)
         hope = np.array(grasps.score)
-        for k in range(min(len(grasps), self.config.tried)):
+        for row, result in results.items():
+            hope *= 1 - (1 - result.score) * _likeness(grasps, row)
+        for k in range(len(results), min(len(grasps), self.config.tried)):
             self._watch("physics", 0.4 + 0.4 * k / self.config.tried)
+            hope[list(results)] = -1
             row = int(hope.argmax())
             results[row] = trials.run(grasps, row)
-            sure += results[row].score > _SURE
-            if sure >= _ENOUGH:
+            if sum(result.score > _SURE for result in results.values()) >= enough:
                 break
             # What is much like one that failed will hardly do better.
             hope *= 1 - (1 - results[row].score) * _likeness(grasps, row)
-            hope[list(results)] = -1
         self.counts["tried"] = len(results)
         good = [r for r, t in results.items() if np.mean(t.held) >= self.config.hold_margin]
         self.counts["held"] = len(good)

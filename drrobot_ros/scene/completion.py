@@ -7,6 +7,7 @@ take away what was measured.
 """
 
 import dataclasses
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ _CONTRADICTED = 0.04  # so many of the measured points may a symmetry take away
 _WALL_M = 0.005
 _FEWEST_FACES = 12
 _SHELL_M = 0.012  # thickest of what sticks out of the solid
+_ASLANT = 0.35  # cosine to a surface; one seen more aslant than that is mostly noise
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -72,15 +74,17 @@ class ObjectView:
             ahead_m: how far outside of the solid the measured surface is [H, W]; what is clearly
                 outside has a layer: a handle.
             far: where it is the far wall of a hollow, seen from inside [H, W]; it has a layer too.
-            wall_m: thickness of a hollow's wall.
+            wall_m: thickness of a hollow's wall, across it.
         """
         z, row, column = self._pixels(points)
         depth, rim = self.depth_m[row, column], self.rim_px[row, column]
         thick = np.clip(-1.5 * rim * z / self.camera.fx, 0.004, _SHELL_M)
         ahead, behind = ahead_m[row, column], far[row, column]
-        thick = np.where(behind, wall_m, thick)
+        # Seen aslant, a wall is thicker along the ray than across.
+        squarely = np.where(behind, self.squareness[row, column], 1.0)
+        thick = np.where(behind, wall_m / squarely, thick)
         there = (depth > 0) & (behind | (ahead > 0.003)) & (ahead < 0.05)
-        layer = np.maximum(depth - z, z - depth - thick)
+        layer = squarely * np.maximum(depth - z, z - depth - thick)
         layer = np.maximum(layer, rim * z / self.camera.fx)
         return np.where(there, layer, _FAR)
 
@@ -89,7 +93,25 @@ class ObjectView:
         z, row, column = self._pixels(points)
         depth = self.depth_m[row, column]
         own = (self.rim_px[row, column] <= 0) & (depth > 0)
-        return own & (z > depth - 0.002) & (z < depth + _WALL_M)
+        thick = _WALL_M / self.squareness[row, column]
+        return own & (z > depth - 0.002) & (z < depth + thick)
+
+    @cached_property
+    def squareness(self) -> Floats:
+        """Cosine between ray and measured surface [H, W], not below `_ASLANT`."""
+        own = ((self.rim_px <= 0) & (self.depth_m > 0)).astype(np.float64)
+        weight = ndimage.gaussian_filter(own, 1.5)
+        inverse = own / np.maximum(self.depth_m, 1e-6)
+        smooth = ndimage.gaussian_filter(inverse, 1.5) / np.maximum(weight, 1e-3)
+        camera = self.camera
+        # Inverse depth of the plane n . x = 1 is n . ray: its slopes and its value give n.
+        nx = np.gradient(smooth, axis=1) * camera.fx
+        ny = np.gradient(smooth, axis=0) * camera.fy
+        v, u = np.mgrid[: own.shape[0], : own.shape[1]]
+        x, y = (u + 0.5 - camera.cx) / camera.fx, (v + 0.5 - camera.cy) / camera.fy
+        nz = smooth - nx * x - ny * y
+        length = np.sqrt(nx**2 + ny**2 + nz**2) * np.sqrt(x**2 + y**2 + 1)
+        return np.clip(smooth / np.maximum(length, 1e-9), _ASLANT, 1.0)
 
     def _pixels(self, points: Floats) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
         local = transformed(self.T_camera_plane, points)
@@ -289,7 +311,8 @@ def _ahead(solid: Solid, view: ObjectView) -> tuple[Floats, Mask]:
     step = points * (1 + 0.003 / np.maximum(z, 1e-6))[:, None]
     leaving = np.zeros(own.shape, bool)
     leaving[own] = (solid.distance(transformed(T, step)) > out[own] + 5e-4) & (out[own] > -0.012)
-    return out, leaving
+    # A box only bounds what stands in it: all that was measured has a back of its own.
+    return out, leaving | (own & (solid.kind == "box"))
 
 
 def _one_piece(field: Floats) -> Floats:

@@ -2,7 +2,8 @@
 
 Points are Student-t around the side of the surface that the camera sees, half axes are log-normal,
 the ellipsoid stands on its support, and its outline fits the mask's bounds (the dual conic of
-Hartley and Zisserman, 2004, section 8.3). After Arriaga et al. 2026 (arXiv 2602.05029), whose
+Hartley and Zisserman, 2004, section 8.3). Fitted is the convex hull of what is seen: an ellipsoid
+has no inside that is seen and no notch. After Arriaga et al. 2026 (arXiv 2602.05029), whose
 likelihood is Laplacian and whose objects are fitted one by one.
 """
 
@@ -16,6 +17,7 @@ from drrobot_ros.scene.evidence import Evidence, outside_px
 from drrobot_ros.scene.levenberg import minimized
 
 _REST_M = 0.002
+_MODEL_M = 0.006  # how far things that are no ellipsoids are off from theirs
 _BOUND_PX = 2.5
 _TILT = 0.25
 _OUTSIDE_PX = 4.0
@@ -43,7 +45,7 @@ def fit_ellipsoids(evidence: Evidence, axis_m: float, spread: float, steps: int 
     """Return the ellipsoid of each object.
 
     Args:
-        evidence: of N objects.
+        evidence: of N objects, of their convex hulls.
         axis_m: median of the half axes' prior, m.
         spread: standard deviation of their logarithm.
         steps: of Levenberg-Marquardt.
@@ -53,7 +55,7 @@ def fit_ellipsoids(evidence: Evidence, axis_m: float, spread: float, steps: int 
     # Neighbouring pixels are wrong together: they count as fewer.
     scale = (per / 150.0) ** 0.5
     prior = torch.log(torch.tensor(axis_m, dtype=torch.float64))
-    tolerance = torch.sqrt(evidence.noise_m**2 + 0.002**2)[:, None]
+    tolerance = torch.sqrt(evidence.noise_m**2 + _MODEL_M**2)[:, None]
     eye = evidence.T_plane_camera[:3, 3]
     unit = directions()
     size = (evidence.bounds_px[:, 2:] - evidence.bounds_px[:, :2]).repeat(1, 2)

@@ -11,6 +11,8 @@ from drrobot_ros.geometry.camera import PinholeCamera
 from drrobot_ros.scene.types import Floats, Mask, transformed
 
 _SIDE_PX = 3
+_HULL_M = 0.003
+_FEWEST = 60  # points for a hull
 #: Farther outside its mask than this nothing gets worse.
 OUTSIDE_PX = 30.0
 
@@ -64,6 +66,7 @@ def gather(
     least_height_m: float,
     count: int,
     noise_m: float,
+    convex: bool = False,
     seed: int = 0,
 ) -> Evidence:
     """Return the evidence of each mask [N, H, W].
@@ -78,6 +81,7 @@ def gather(
         least_height_m: what is lower may be the plane.
         count: points per object.
         noise_m: standard deviation of the plane's points.
+        convex: take only what speaks of the convex hull: the inside of a cup does not.
         seed: of the choice of points.
     """
     rng = np.random.default_rng(seed)
@@ -95,12 +99,14 @@ def gather(
             # A few pixels at the rim have the depth of what is behind.
             kept = np.abs(depth - middle) < 0.25
             own = own[kept] if kept.any() else own
+            if convex:
+                own = own[_on_hull(own, T_plane_camera[:3, 3], max(3 * noise_m, _HULL_M))]
             choice = rng.choice(len(own), count, replace=len(own) < count)
             rows["points"].append(own[choice])
         else:
             rows["points"].append(np.zeros((count, 3)))
-        covering = standing & ~mask & (depth_m < middle)
-        rows["outside"].append(_outside(mask | covering))
+        covering = covering_of(mask, standing, depth_m)
+        rows["outside"].append(_outside((_hull_of(mask) if convex else mask) | covering))
         bounds, sides = _bounds(mask, covering)
         rows["bounds"].append(bounds)
         rows["sides"].append(sides)
@@ -122,6 +128,51 @@ def gather(
         torch.as_tensor(T_plane_camera, dtype=torch.float64),
         camera,
     )
+
+
+def covering_of(mask: Mask, standing: Mask, depth_m: NDArray[np.float32]) -> Mask:
+    """Return what may hide a part of an object [H, W]: what stands before its middle.
+
+    Slivers are left out: along its rim an object's own pixels can be missing in its mask.
+    """
+    import cv2
+
+    own = depth_m[mask & (depth_m > 0)]
+    before = standing & ~mask & (depth_m < (float(np.median(own)) if len(own) else 0.0))
+    wide = cv2.morphologyEx(before.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    return np.asarray(wide) > 0
+
+
+def _on_hull(points: Floats, eye: Floats, near_m: float) -> NDArray[np.bool_]:
+    """Return which points [P, 3] lie on the side of their convex hull that the eye sees [P]."""
+    from scipy.spatial import ConvexHull, KDTree, QhullError
+
+    if len(points) < _FEWEST:
+        return np.ones(len(points), bool)
+    # A stray point would carry the hull away.
+    gap = KDTree(points).query(points, k=9)[0][:, -1]
+    sure = gap < 2.5 * np.median(gap)
+    try:
+        hull = ConvexHull(points[sure])
+    except (QhullError, ValueError):
+        return np.ones(len(points), bool)
+    normal, offset = hull.equations[:, :3], hull.equations[:, 3]
+    facing = normal @ eye + offset > 0
+    if not facing.any():
+        return np.ones(len(points), bool)
+    on = sure & ((points @ normal[facing].T + offset[facing]).max(1) > -near_m)
+    return on if on.sum() >= _FEWEST else np.ones(len(points), bool)
+
+
+def _hull_of(mask: Mask) -> Mask:
+    import cv2
+
+    rows, columns = np.nonzero(mask)
+    if not len(rows):
+        return mask
+    corners = cv2.convexHull(np.stack([columns, rows], axis=1).astype(np.int32))
+    filled = cv2.fillConvexPoly(mask.astype(np.uint8), corners, (1,))
+    return np.asarray(filled) > 0
 
 
 def _eroded(mask: Mask, px: int) -> Mask:

@@ -16,7 +16,7 @@ from drrobot_ros.scene.checks import checked
 from drrobot_ros.scene.completion import Completed, complete, filtered_depth, object_view
 from drrobot_ros.scene.config import ReconstructionConfig
 from drrobot_ros.scene.ellipsoids import fit_ellipsoids
-from drrobot_ros.scene.evidence import Evidence, gather
+from drrobot_ros.scene.evidence import Evidence, covering_of, gather
 from drrobot_ros.scene.frames import plane_frame, plane_of_frame
 from drrobot_ros.scene.masks import masks_from_boxes
 from drrobot_ros.scene.mesh_refinement import refine_meshes, separated
@@ -75,8 +75,9 @@ def reconstruct(
     _something(found, names)
     own = found.any(0)
     T = plane_frame(plane, np.median(points[own], axis=0))
-    evidence = gather(points, depth, height, masks, T, camera, least, config.points, plane.noise_m)
-    ellipsoids = fit_ellipsoids(evidence, config.axis_prior_m, config.axis_prior_spread)
+    seen = (points, depth, height, masks, T, camera, least, config.points, plane.noise_m)
+    evidence, outer = gather(*seen), gather(*seen, convex=True)
+    ellipsoids = fit_ellipsoids(outer, config.axis_prior_m, config.axis_prior_spread)
     watch.stage(
         "ellipsoids",
         0.4,
@@ -186,9 +187,7 @@ def _completed(
     standing = (depth > 0) & (height > least)
     closed = []
     for i, mask in enumerate(masks):
-        own = depth[mask & (depth > 0)]
-        middle = float(np.median(own)) if len(own) else 0.0
-        covering = standing & ~mask & (depth < middle)
+        covering = covering_of(mask, standing, depth)
         view = object_view(smooth, mask, covering, T, evidence.camera)
         points, floor = evidence.points[i].numpy(), float(evidence.floor_m[i])
         closed.append(

@@ -1,5 +1,7 @@
 """Antipodal candidates: where they are, what they keep clear of, what they prefer."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from gantry import box, scene, thing
@@ -9,8 +11,10 @@ from drrobot_ros.geometry.camera import look_at
 from drrobot_ros.grasping import surface
 from drrobot_ros.grasping.candidates import find_candidates
 from drrobot_ros.grasping.config import GraspConfig
+from drrobot_ros.grasping.gripper import find_gripper
+from drrobot_ros.grasping.lifting import met_when_lifted
 from drrobot_ros.grasping.scene import GraspObject
-from drrobot_ros.robot import primitives
+from drrobot_ros.robot import RobotModel, primitives
 
 QUICK = GraspConfig(samples=200)
 
@@ -93,3 +97,31 @@ def test_objects_are_checked():
         GraspObject("a", vertices, faces, np.eye(4), ())
     with pytest.raises(InputError, match="unknown object 'b'; valid: box"):
         scene(box()).find("b")
+
+
+def test_fingers_that_go_forward_stay_above_the_ground():
+    """The pads of a 2F-85 come 14 mm forward as they close: onto the table, under a flat thing."""
+    airo_models = pytest.importorskip("airo_models", reason="airo-models is not installed")
+    from drrobot_ros.simulation.assembly import mount
+
+    files = [airo_models.get_urdf_path(n) for n in ("ur5e", "robotiq_2f_85")]
+    hand = find_gripper(RobotModel.load(mount(*files, "tool0")))
+    target = box(half=(0.015, 0.04, 0.014))
+    found = find_candidates(hand, scene(target), target, GraspConfig(samples=150))
+    assert len(found) > 5
+    for T, width in zip(found.T_base_tool, found.width_m, strict=True):
+        low, high, _ = hand.boxes_at(width)
+        corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
+        points = (low[:, None] + corners * (high - low)[:, None]).reshape(-1, 3)
+        assert (points @ T[:3, :3].T + T[:3, 3])[:, 2].min() > 0.002
+
+
+def test_what_leans_over_it_is_met_when_lifted():
+    target = box(half=(0.02, 0.03, 0.02))
+    beside, above = box("beside", xy=(0.1, 0.12)), box("above", xy=(0.1, 0.04))
+    T = above.T_base_object.copy()
+    T[2, 3] += 0.07
+    above = dataclasses.replace(above, T_base_object=T)
+    assert met_when_lifted(scene(target, beside), target, 0.12) == ""
+    assert met_when_lifted(scene(target, beside, above), target, 0.12) == "above"
+    assert met_when_lifted(scene(target, beside, above), target, 0.01) == ""

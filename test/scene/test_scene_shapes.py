@@ -3,17 +3,19 @@
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from drrobot_ros.scene.cage import box_cage, mean_value_coordinates
 from drrobot_ros.scene.checks import unique_names
 from drrobot_ros.scene.ellipsoids import signed_distance, turned
+from drrobot_ros.scene.evidence import _on_hull
 from drrobot_ros.scene.levenberg import minimized
 from drrobot_ros.scene.mesh_refinement import deepest_overlap, separated
 from drrobot_ros.scene.pieces import convex_pieces, hull
 from drrobot_ros.scene.plane import fit_plane
 from drrobot_ros.scene.superquadrics import signed_distance as squared_distance
 from drrobot_ros.scene.superquadrics import surface_points
-from drrobot_ros.scene.surface_nets import surface_net
+from drrobot_ros.scene.surface_nets import surface_net, well_composed
 from drrobot_ros.scene.types import Mesh
 
 
@@ -145,3 +147,33 @@ def test_the_plane_is_found_among_outliers_and_faces_the_camera():
 
 def test_names_are_made_unique():
     assert unique_names(["mug", "mug", "", "mug"]) == ["mug", "mug_2", "object", "mug_3"]
+
+
+@pytest.mark.parametrize("smooth", [0.0, 0.6, 1.2])
+def test_surface_nets_are_closed_manifolds_whatever_touches(smooth):
+    import trimesh
+
+    noise = np.random.default_rng(4).normal(size=(14, 15, 16))
+    field = ndimage.gaussian_filter(noise, smooth)
+    mesh = surface_net(field)
+    closed = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
+    assert closed.is_watertight and closed.is_winding_consistent and closed.volume > 0
+    added = (well_composed(field) < 0) & (field >= 0)
+    assert not ((field < 0) & (well_composed(field) >= 0)).any()
+    assert added.any()
+
+
+def test_a_convex_hull_has_no_inside_of_a_cup():
+    """The far wall, seen from inside over the rim, is not the hull's side that the eye sees."""
+    angle, height = np.meshgrid(np.linspace(-np.pi, np.pi, 60), np.linspace(0, 0.08, 25))
+    ring = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    near = np.cos(angle) < 0  # the eye is at x < 0
+    wall = np.concatenate([0.04 * ring, height[..., None]], axis=-1)
+    outer = wall[near]
+    inner = wall[~near & (height > 0.03)]
+    rim = wall[-1]
+    on = _on_hull(np.concatenate([outer, inner, rim]), np.array([-0.5, 0, 0.5]), 0.003)
+    assert on[: len(outer)].mean() > 0.9
+    low = inner[:, 2] < 0.07
+    assert not on[len(outer) : len(outer) + len(inner)][low & (inner[:, 0] > 0.01)].any()
+    assert on[-len(rim) :].mean() > 0.9

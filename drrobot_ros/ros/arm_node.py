@@ -10,7 +10,6 @@ from geometry_msgs.msg import PoseWithCovarianceStamped
 from numpy.typing import NDArray
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, JointState
-from std_msgs.msg import String
 
 from drrobot_msgs.msg import EstimatorStatus
 from drrobot_ros.control.config import SafetyConfig
@@ -31,6 +30,7 @@ from drrobot_ros.ros.estimate_input import EstimateInput, Seen
 from drrobot_ros.ros.joint_input import JointInput
 from drrobot_ros.ros.latest import LatestWorker
 from drrobot_ros.ros.parameters import Parameters
+from drrobot_ros.ros.robot_source import RobotSource
 from drrobot_ros.ros.smooth_clock import SmoothClock
 from drrobot_ros.ros.timers import steady_timer
 
@@ -131,9 +131,7 @@ class ArmNode(Node):
         self._obstacles = read_obstacles(given.obstacles_file) if given.obstacles_file else []
         self._frames = tf.listen(self)
         self.clock = SmoothClock(self)
-        self.problem = "waiting for a robot description"
         self.robot: Robot | None = None
-        self._source = ""
         self._info: CameraInfo | None = None
         self._camera_pose: PoseWithCovarianceStamped | None = None
         self.busy = threading.Lock()
@@ -154,35 +152,17 @@ class ArmNode(Node):
             qos.STREAM_INPUT,
         )
         steady_timer(self, WATCH_S, self._watch_arm)
-        if given.robot:
-            self.worker.run(lambda: self._load(None))
-        else:
-            qos.subscribe(self, String, "robot_description", self._description, qos.LATCHED)
+        self._source = RobotSource(self, given.robot, self.diagnostics, self.worker, self._load)
 
     # -- the robot -------------------------------------------------------------------------------
 
-    def _description(self, message: String) -> None:
-        if message.data != self._source:
-            self._source = message.data
-            self.worker.run(lambda: self._load(message.data))
-
-    def _load(self, description: str | None) -> None:
-        topic = "robot" if description is None else "robot_description"
-        settings = self.settings.config
-        try:
-            model, gaussians = self.library.load_robot(settings, description)
-            robot = self._robot_of(model, gaussians)
-            self.loaded(robot)
-        except Exception as error:  # whatever is wrong with it, another may come
-            self.problem = f"cannot load the robot: {error}"
-            self.diagnostics.fault(topic, self.problem, lasting=True)
-            return
+    def _load(self, description: str | None) -> tuple[str, str]:
+        model, gaussians = self.library.load_robot(self.settings.config, description)
+        robot = self._robot_of(model, gaussians)
+        self.loaded(robot)
         self.robot = robot
-        self.diagnostics.hardware_id = model.name
-        self.diagnostics.good(topic)
-        self.get_logger().info(
-            f"robot {model.name!r}: ready; controller {self._controller.name!r} on "
-            f"{self._controller.topic}"
+        return model.name, (
+            f"ready; controller {self._controller.name!r} on {self._controller.topic}"
         )
 
     def _robot_of(self, model: Any, gaussians: Any) -> Robot:
@@ -214,7 +194,7 @@ class ArmNode(Node):
             InputError: there is none yet.
         """
         if self.robot is None:
-            raise InputError(self.problem)
+            raise InputError(self._source.problem)
         return self.robot
 
     # -- where it is -----------------------------------------------------------------------------
@@ -301,7 +281,7 @@ class ArmNode(Node):
 
     def _summary(self) -> tuple[bytes, str, dict[str, str]]:
         if self.robot is None:
-            return WARN, self.problem, {}
+            return WARN, self._source.problem, {}
         text, values = self.state()
         if not self._interface.is_there():
             return WARN, f"{text}; the controller is not there", values

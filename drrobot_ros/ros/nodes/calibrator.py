@@ -6,11 +6,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.node import Node
-from rclpy.task import Future
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Header, String
+from std_msgs.msg import Header
 
 from drrobot_msgs.action import Calibrate
 from drrobot_ros.errors import DrRobotError, InputError, unknown_name
@@ -21,11 +19,13 @@ from drrobot_ros.ros.calibration_run import CalibrationRun, Finished, News, Requ
 from drrobot_ros.ros.camera_inputs import CameraInputs
 from drrobot_ros.ros.camera_start import parent_frame
 from drrobot_ros.ros.diagnostics import OK, WARN, Diagnostics
+from drrobot_ros.ros.goal_server import GoalServer
 from drrobot_ros.ros.joint_input import JointInput
 from drrobot_ros.ros.latest import LatestWorker
 from drrobot_ros.ros.library import CalibrationLibrary, calibration_library
 from drrobot_ros.ros.new_folder import new_folder
 from drrobot_ros.ros.parameters import Parameters, warn_of_unknown
+from drrobot_ros.ros.robot_source import RobotSource
 from drrobot_ros.ros.runner import run
 from drrobot_ros.ros.settings import CalibratorSettings
 from drrobot_ros.ros.synchronizer import Frame
@@ -41,20 +41,18 @@ class _Active:
     """The goal that is being worked on.
 
     Attributes:
-        goal: the action's handle.
         run: the calibration.
         intake: what it is fed through.
         wanted: keyframes.
-        done: ends the action with a result.
         ended: what came of it; set once, by the worker.
+        cancelled: nobody wants it any more.
     """
 
-    goal: Any
     run: CalibrationRun
     intake: CalibrationIntake
     wanted: int
-    done: Future
     ended: Finished | Exception | None = None
+    cancelled: bool = False
 
 
 class Calibrator(Node):
@@ -86,78 +84,54 @@ class Calibrator(Node):
         self._frames = tf.listen(self)
         self._inputs = CameraInputs(self, settings.cameras, self._diagnostics)
         self._readers = {reader.name: reader for reader in self._inputs.readers}
-        self._problem = "waiting for a robot description"
         self._robot: tuple[Any, Any, JointInput] | None = None
-        self._source = ""
-        self._active: _Active | None = None
         self._busy = threading.Lock()
         self._state = "idle"
         self._worker = LatestWorker(self._moment, self._failed, "calibration")
         self._inputs.subscribe(self._take, lambda *_: None, settings.sync_tolerance_s)
         qos.subscribe(self, JointState, "joint_states", self._joint_state, qos.STREAM_INPUT)
-        if settings.robot:
-            self._worker.run(lambda: self._load(None))
-        else:
-            qos.subscribe(self, String, "robot_description", self._description, qos.LATCHED)
-        self._server = ActionServer(
+        self._source = RobotSource(
+            self, settings.robot, self._diagnostics, self._worker, self._load
+        )
+        self._goals: GoalServer[_Active] = GoalServer(
             self,
             Calibrate,
-            "~/calibrate",
-            execute_callback=self._execute,
-            goal_callback=self._may_start,
-            cancel_callback=lambda _: CancelResponse.ACCEPT,
+            "calibrate",
+            diagnostics=self._diagnostics,
+            begin=self._begin,
+            start=self._started,
+            refused=lambda why: Calibrate.Result(message=why),
+            cancel=self._cancel,
+            busy=lambda: "another is still running" if self._busy.locked() else "",
         )
         steady_timer(self, WATCH_PERIOD_S, self._watch)
         warn_of_unknown(self)
 
     # -- the robot -------------------------------------------------------------------------------
 
-    def _description(self, message: String) -> None:
-        if message.data != self._source:
-            self._source = message.data
-            self._worker.run(lambda: self._load(message.data))
-
-    def _load(self, description: str | None) -> None:
+    def _load(self, description: str | None) -> tuple[str, str]:
         settings = self._settings.config
-        topic = "robot" if description is None else "robot_description"
-        try:
-            model, gaussians = self._library.load_robot(settings, description)
-            for reader in self._inputs.readers:
-                if reader.settings.camera_link:
-                    model.link_index(reader.settings.camera_link)
-        except Exception as error:  # whatever is wrong with it, another may come
-            self._problem = f"cannot load the robot: {error}"
-            self._diagnostics.fault(topic, self._problem, lasting=True)
-            return
-        self._source = settings.robot if description is None else description
+        model, gaussians = self._library.load_robot(settings, description)
+        for reader in self._inputs.readers:
+            if reader.settings.camera_link:
+                model.link_index(reader.settings.camera_link)
         joints = JointInput(model, settings.joint_prefix, self._diagnostics)
         self._robot = (model, gaussians, joints)
-        self._diagnostics.hardware_id = model.name
-        self._diagnostics.good(topic)
-        self.get_logger().info(f"robot {model.name!r}: ready for a goal on ~/calibrate")
+        return model.name, "ready for a goal on ~/calibrate"
 
     def _base_frame(self, model: Any) -> str:
         return self._settings.config.base_frame or model.base_link
 
     # -- the action ------------------------------------------------------------------------------
 
-    def _may_start(self, _: Any) -> GoalResponse:
-        if self._active is not None or self._busy.locked():
-            text = "a goal was rejected: another calibration is still running; cancel it first"
-            self._diagnostics.fault("calibrate", text, WARN)
-            return GoalResponse.REJECT
-        return GoalResponse.ACCEPT
-
-    async def _execute(self, goal: Any) -> Any:
-        try:
-            active = self._begin(goal)
-        except InputError as error:
-            self._diagnostics.fault("calibrate", str(error))
-            goal.abort()
-            return Calibrate.Result(message=str(error))
+    def _started(self, _: _Active) -> None:
         self._diagnostics.good("calibrate")
-        self._active, self._state = active, "collecting"
-        return await active.done
+        self._state = "collecting"
+
+    @staticmethod
+    def _cancel(active: _Active, _: str) -> None:
+        active.cancelled = True
+        active.run.cancel()
 
     def _begin(self, goal: Any) -> _Active:
         """Return what a goal asks for.
@@ -166,7 +140,7 @@ class Calibrator(Node):
             InputError: it cannot be done.
         """
         if self._robot is None:
-            raise InputError(self._problem)
+            raise InputError(self._source.problem)
         model, gaussians, joints = self._robot
         settings, asked = self._settings.config, goal.request
         for name in settings.fixed_joints:
@@ -203,7 +177,7 @@ class Calibrator(Node):
             config=config,
             choice=choice,
             joints=[n for n in model.joint_names if n not in settings.fixed_joints],
-            source=self._source,
+            source=self._source.source,
             package_paths=settings.package_paths,
             make_folder=lambda: new_folder(parent, "calibration"),
         )
@@ -220,39 +194,30 @@ class Calibrator(Node):
             frames=self._frames,
             diagnostics=self._diagnostics,
         )
-        return _Active(goal, calibration, intake, asked.keyframes, Future())
+        return _Active(calibration, intake, asked.keyframes)
 
     def _watch(self) -> None:
         """End the goal when it is cancelled or its work is done."""
-        active = self._active
+        active = self._goals.work
         if active is None:
             return
-        if active.goal.is_cancel_requested:
-            active.run.cancel()
-            self._active, self._state = None, "idle"
-            active.goal.canceled()
-            active.done.set_result(Calibrate.Result(message="cancelled; nothing was written"))
+        if active.cancelled:
+            self._state, text = "idle", "cancelled; nothing was written"
+            self._goals.end(Calibrate.Result(message=text), text, success=False)
             return
         if active.ended is None:
             if not self._busy.locked():
                 self._worker.run(lambda: self._time_passes(active))  # without images too
             return
-        self._active, self._state = None, "idle"
+        self._state = "idle"
         if isinstance(active.ended, Finished):
-            result = self._result(active.ended)
-            self._diagnostics.good("calibrate")
-            self.get_logger().info(f"calibration: {active.ended.message}")
+            result, text = self._result(active.ended), f"calibration: {active.ended.message}"
         else:
             text = str(active.ended)
             if not isinstance(active.ended, DrRobotError):
                 text = f"{type(active.ended).__name__}: {text}"
             result = Calibrate.Result(message=text)
-            self._diagnostics.fault("calibrate", text)
-        if result.success:
-            active.goal.succeed()
-        else:
-            active.goal.abort()
-        active.done.set_result(result)
+        self._goals.end(result, text, success=result.success)
 
     def _result(self, finished: Finished) -> Any:
         assert self._robot is not None
@@ -267,7 +232,7 @@ class Calibrator(Node):
     # -- in the worker's thread --------------------------------------------------------------------
 
     def _take(self, frames: dict[str, Frame]) -> None:
-        if self._active is not None:  # else nobody wants them decoded
+        if self._goals.work is not None:  # else nobody wants them decoded
             self._worker.put(frames)
 
     def _joint_state(self, message: JointState) -> None:
@@ -275,7 +240,7 @@ class Calibrator(Node):
             self._robot[2].add(message)
 
     def _moment(self, frames: dict[str, Frame]) -> None:
-        active = self._active
+        active = self._goals.work
         if active is None or active.ended is not None:
             return
         with self._busy:
@@ -288,7 +253,7 @@ class Calibrator(Node):
 
     def _go_on(self, active: _Active) -> None:
         """Solve as soon as there are keyframes enough."""
-        if active is not self._active or active.ended is not None:
+        if active is not self._goals.work or active.ended is not None:
             return
         try:
             if active.run.is_collected():
@@ -298,27 +263,27 @@ class Calibrator(Node):
             active.ended = error
 
     def _failed(self, error: Exception) -> None:
-        active = self._active
+        active = self._goals.work
         text = f"{type(error).__name__}: {error}"
         self._diagnostics.fault("calibrate", text)
         if active is not None and active.ended is None:
             active.ended = error
 
     def _tell(self, news: News) -> None:
-        active = self._active
-        if active is None or not active.goal.is_active:
+        active = self._goals.work
+        if active is None:
             return
         keys = moment_keys(active.run.keyframes) if news.residuals else []
         width = self._settings.config.preview_width
         feedback = messages.feedback_of(news, active.run.elapsed_s, active.wanted, keys, width)
-        active.goal.publish_feedback(feedback)
+        self._goals.tell(feedback)
 
     # -- how it is doing ---------------------------------------------------------------------------
 
     def _summary(self) -> tuple[bytes, str, dict[str, str]]:
-        active = self._active
+        active = self._goals.work
         if self._robot is None:
-            return WARN, self._problem, {}
+            return WARN, self._source.problem, {}
         if active is None:
             return OK, self._state, {}
         kept = f"{len(active.run.keyframes)} of {active.wanted}"
@@ -326,8 +291,7 @@ class Calibrator(Node):
 
     def destroy_node(self) -> None:
         """End the calibration and the worker, then the node."""
-        if self._active is not None:
-            self._active.run.cancel()
+        self._goals.stop("the node ends")
         self._worker.stop()
         super().destroy_node()
 

@@ -2,13 +2,10 @@
 
 import dataclasses
 import sys
-import threading
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.action import ActionServer, CancelResponse, GoalResponse
-from rclpy.task import Future
 from std_msgs.msg import Header
 
 from drrobot_msgs.action import GraspObject
@@ -23,7 +20,7 @@ from drrobot_ros.ros import qos
 from drrobot_ros.ros.arm_executor import ArmExecutor
 from drrobot_ros.ros.arm_node import ArmNode, ControlLibrary, Robot
 from drrobot_ros.ros.conversions import pose_from_matrix, stamp_to_s
-from drrobot_ros.ros.diagnostics import WARN
+from drrobot_ros.ros.goal_server import GoalServer
 from drrobot_ros.ros.grasp_run import GraspRun, GraspTask, Outcome
 from drrobot_ros.ros.gripper_interface import CommandGripper, GripperInterface
 from drrobot_ros.ros.parameters import Parameters, warn_of_unknown
@@ -52,15 +49,6 @@ def grasp_library() -> ControlLibrary:
     return ControlLibrary(load, lambda *_: None)
 
 
-@dataclasses.dataclass
-class _Active:
-    """The goal that is being worked on: the action's handle, the run, what ends the action."""
-
-    goal: Any
-    run: GraspRun
-    done: Future
-
-
 class GraspPlanner(ArmNode):
     """Plans grasps on reconstructed scenes and has arm and gripper carry them out, if asked to.
 
@@ -86,17 +74,17 @@ class GraspPlanner(ArmNode):
         self._gripper: Gripper | None = None
         self._hand: GripperInterface | None = None
         self._scene: Scene | None = None
-        self._active: _Active | None = None
-        self._tell_lock = threading.Lock()
         self._stage = 0
         qos.subscribe(self, Scene, "scene_reconstructor/scene", self._seen_scene, qos.LATCHED)
-        self._server = ActionServer(
+        self._goals: GoalServer[GraspRun] = GoalServer(
             self,
             GraspObject,
-            "~/grasp_object",
-            execute_callback=self._execute,
-            goal_callback=self._may_start,
-            cancel_callback=self._cancel,
+            "grasp_object",
+            diagnostics=self.diagnostics,
+            begin=self._begin,
+            start=lambda run: self.worker.run(run.work),
+            refused=lambda why: self._result(Outcome(Result.REFUSED, why, "arm")),
+            cancel=GraspRun.cancel,
         )
         steady_timer(self, WATCH_PERIOD_S, self._watch)
         warn_of_unknown(self)
@@ -129,24 +117,8 @@ class GraspPlanner(ArmNode):
 
     # -- the action --------------------------------------------------------------------------------
 
-    def _may_start(self, _: Any) -> GoalResponse:
-        if self._active is not None:
-            text = "a goal was rejected: another is being worked on; cancel it first"
-            self.diagnostics.fault("grasp_object", text, WARN)
-            return GoalResponse.REJECT
-        return GoalResponse.ACCEPT
-
-    def _cancel(self, goal: Any) -> CancelResponse:
-        active = self._active
-        if active is not None and active.goal.goal_id == goal.goal_id:
-            active.run.cancel("canceled")  # here and now: the arm is not to wait for a timer
-        return CancelResponse.ACCEPT
-
-    async def _execute(self, goal: Any) -> Any:
-        try:
-            robot = self.ready_robot()
-        except InputError as error:
-            return self._end(goal, Outcome(Result.REFUSED, str(error), "arm"))
+    def _begin(self, goal: Any) -> GraspRun:
+        robot = self.ready_robot()
         assert self._gripper is not None  # found while the robot was loaded
         task = GraspTask(
             gripper=self._gripper,
@@ -159,34 +131,17 @@ class GraspPlanner(ArmNode):
             config=self._grasp.config,
             safety=self._safety,
         )
-        work = GraspRun(goal.request, task, self._tell)
-        self._active = _Active(goal, work, Future())
-        self.worker.run(work.work)
-        return await self._active.done
+        return GraspRun(goal.request, task, self._tell)
 
     def _watch(self) -> None:
         """End the goal when its work is done."""
-        active = self._active
-        if active is None or active.run.outcome is None:
+        run = self._goals.work
+        outcome = None if run is None else run.outcome
+        if outcome is None:
             return
-        with self._tell_lock:
-            self._active = None
-        active.done.set_result(self._end(active.goal, active.run.outcome))
-
-    def _end(self, goal: Any, outcome: Outcome) -> Any:
         result = self._result(outcome)
-        if result.success or outcome.code in (Result.CANCELED, Result.MISSED):
-            self.diagnostics.good("grasp_object")
-            self.get_logger().info(outcome.message)
-        else:
-            self.diagnostics.fault("grasp_object", outcome.message)
-        if result.success:
-            goal.succeed()
-        elif goal.is_cancel_requested:
-            goal.canceled()
-        else:
-            goal.abort()
-        return result
+        quiet = outcome.code in (Result.CANCELED, Result.MISSED)
+        self._goals.end(result, outcome.message, success=result.success, fault=not quiet)
 
     def _result(self, outcome: Outcome) -> Any:
         result = Result(outcome=outcome.code, message=outcome.message, reason=outcome.reason)
@@ -209,12 +164,11 @@ class GraspPlanner(ArmNode):
     def _tell(self, stage: int, phase: str, percent: float) -> None:
         """Publish feedback; from any thread."""
         self._stage = stage
-        with self._tell_lock:
-            active = self._active
-            if active is not None and active.goal.is_active:
-                feedback = Feedback(stage=stage, phase=phase, percent=float(percent))
-                feedback.elapsed_s = active.run.elapsed_s
-                active.goal.publish_feedback(feedback)
+        run = self._goals.work
+        if run is not None:
+            feedback = Feedback(stage=stage, phase=phase, percent=float(percent))
+            feedback.elapsed_s = run.elapsed_s
+            self._goals.tell(feedback)
 
     # -- in the worker's thread --------------------------------------------------------------------
 
@@ -273,15 +227,14 @@ class GraspPlanner(ArmNode):
 
     def state(self) -> tuple[str, dict[str, str]]:
         """See :class:`ArmNode`."""
-        active = self._active
-        if active is None:
+        run = self._goals.work
+        if run is None:
             return "idle" if self._scene is not None else "waiting for a scene", {}
-        return STAGES[self._stage], {"elapsed_s": f"{active.run.elapsed_s:.1f}"}
+        return STAGES[self._stage], {"elapsed_s": f"{run.elapsed_s:.1f}"}
 
     def destroy_node(self) -> None:
         """End the goal, stop the arm, then end the node."""
-        if self._active is not None:
-            self._active.run.cancel("the node ends")
+        self._goals.stop("the node ends")
         super().destroy_node()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Header, String
+from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from drrobot_msgs.msg import EstimatorStatus
@@ -21,6 +21,7 @@ from drrobot_ros.ros.library import Library, default_library
 from drrobot_ros.ros.outputs import Outputs
 from drrobot_ros.ros.parameters import Parameters, warn_of_unknown
 from drrobot_ros.ros.pipeline import Outcome, Pipeline
+from drrobot_ros.ros.robot_source import RobotSource
 from drrobot_ros.ros.runner import run
 from drrobot_ros.ros.settings import PoseEstimatorSettings
 from drrobot_ros.ros.status import StatusBoard
@@ -79,8 +80,9 @@ class PoseEstimator(Node):
             lambda: self._status.summary(self._worker.received, self._worker.dropped)
         )
         warn_of_unknown(self)
-        if settings.robot:
-            self._worker.run(lambda: self._load(None))
+        self._source = RobotSource(
+            self, settings.robot, self._diagnostics, self._worker, self._load
+        )
 
     def _subscribe(self, settings: PoseEstimatorSettings) -> None:
         self._inputs.subscribe(
@@ -89,31 +91,18 @@ class PoseEstimator(Node):
         if settings.subscribe_joint_states:
             add = self._pipeline.add_joint_state
             qos.subscribe(self, JointState, "joint_states", add, qos.STREAM_INPUT)
-        if not settings.robot:
-            self._description = ""
-            qos.subscribe(self, String, "robot_description", self._robot_description, qos.LATCHED)
 
-    def _robot_description(self, message: String) -> None:
-        if message.data != self._description:
-            self._description = message.data
-            self._worker.run(lambda: self._load(message.data))
-
-    def _load(self, description: str | None) -> None:
-        topic = "robot" if description is None else "robot_description"
+    def _load(self, description: str | None) -> tuple[str, str]:
         try:
             self._pipeline.load(description)
-        except Exception as error:  # whatever is wrong with it, another may come
-            self._diagnostics.fault(topic, f"cannot load the robot: {error}", lasting=True)
+        except Exception:
             self._status.note(self._pipeline.load_problem)
-            return
+            raise
         self._status.restarted()
-        model = self._pipeline.model
-        self._diagnostics.hardware_id = model.name
-        self._diagnostics.good(topic)
         self._status.note("waiting for an image")
-        self.get_logger().info(
-            f"robot {model.name!r}: {len(model.joint_names)} joints, base frame "
-            f"{self._pipeline.base_frame!r}"
+        model = self._pipeline.model
+        return model.name, (
+            f"{len(model.joint_names)} joints, base frame {self._pipeline.base_frame!r}"
         )
 
     def _reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

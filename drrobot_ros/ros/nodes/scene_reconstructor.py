@@ -2,7 +2,6 @@
 
 import dataclasses
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +10,9 @@ from typing import Any
 import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from numpy.typing import NDArray
-from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.node import Node
-from rclpy.task import Future
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Header, String
+from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from drrobot_msgs.action import ReconstructScene
@@ -27,13 +24,15 @@ from drrobot_ros.ros.calibrate_messages import compressed
 from drrobot_ros.ros.camera_inputs import CameraInputs
 from drrobot_ros.ros.camera_reader import Picture
 from drrobot_ros.ros.conversions import matrix_from_numbers, matrix_from_pose
-from drrobot_ros.ros.diagnostics import OK, WARN, Diagnostics
+from drrobot_ros.ros.diagnostics import OK, Diagnostics
 from drrobot_ros.ros.estimate_input import EstimateInput
 from drrobot_ros.ros.frame_errors import FrameError
+from drrobot_ros.ros.goal_server import GoalServer
 from drrobot_ros.ros.joint_input import JointInput
 from drrobot_ros.ros.latest import LatestWorker
 from drrobot_ros.ros.new_folder import new_folder
 from drrobot_ros.ros.parameters import Parameters, warn_of_unknown
+from drrobot_ros.ros.robot_source import RobotSource
 from drrobot_ros.ros.runner import run
 from drrobot_ros.ros.scene_settings import SceneReconstructorSettings
 from drrobot_ros.ros.synchronizer import Frame
@@ -75,14 +74,14 @@ class _CancelledError(DrRobotError):
 
 @dataclasses.dataclass
 class _Active:
-    """The goal that is being worked on: the action's handle, its boxes, what ends the action."""
+    """The goal that is being worked on: what was asked, its boxes, what came of it."""
 
-    goal: Any
+    request: Any
     boxes: NDArray[np.float64]
-    done: Future
     begun_s: float
     frame: Frame | None = None
     working: bool = False
+    cancelled: bool = False
     result: Any = None
 
 
@@ -115,10 +114,7 @@ class SceneReconstructor(Node):
         self._inputs = CameraInputs(self, (), self._diagnostics)
         self._reader = self._inputs.readers[0]
         self._robot: tuple[Any, Any, JointInput, EstimateInput] | None = None
-        self._problem, self._source = "no robot description yet", ""
         self._camera_pose: PoseWithCovarianceStamped | None = None
-        self._active: _Active | None = None
-        self._lock = threading.Lock()
         self._worker: LatestWorker[Any] = LatestWorker(lambda _: None, self._failed, "scene")
         self._scene = qos.publisher(self, Scene, "~/scene", qos.LATCHED)
         self._markers = qos.publisher(self, MarkerArray, "~/markers", qos.LATCHED)
@@ -134,17 +130,17 @@ class SceneReconstructor(Node):
             self._moved,
             qos.STREAM_INPUT,
         )
-        if self._settings.config.robot:
-            self._worker.run(lambda: self._load(None))
-        else:
-            qos.subscribe(self, String, "robot_description", self._description, qos.LATCHED)
-        self._server = ActionServer(
+        robot = self._settings.config.robot
+        self._source = RobotSource(self, robot, self._diagnostics, self._worker, self._load)
+        self._goals: GoalServer[_Active] = GoalServer(
             self,
             ReconstructScene,
-            "~/reconstruct_scene",
-            execute_callback=self._execute,
-            goal_callback=self._may_start,
-            cancel_callback=lambda _: CancelResponse.ACCEPT,
+            "reconstruct_scene",
+            diagnostics=self._diagnostics,
+            begin=self._begin,
+            start=self._started,
+            refused=lambda why: ReconstructScene.Result(message=why),
+            cancel=self._cancel,
         )
         steady_timer(self, WATCH_PERIOD_S, self._watch)
         warn_of_unknown(self)
@@ -158,26 +154,13 @@ class SceneReconstructor(Node):
 
     # -- robot and camera --------------------------------------------------------------------------
 
-    def _description(self, message: String) -> None:
-        if message.data != self._source:
-            self._source = message.data
-            self._worker.run(lambda: self._load(message.data))
-
-    def _load(self, description: str | None) -> None:
-        topic = "robot" if description is None else "robot_description"
+    def _load(self, description: str | None) -> tuple[str, str]:
         settings = self._settings.config
-        try:
-            model, gaussians = self._library.load_robot(settings, description)
-        except Exception as error:  # whatever is wrong with it, another may come
-            self._problem = f"cannot load the robot: {error}"
-            self._diagnostics.fault(topic, self._problem, lasting=True)
-            return
+        model, gaussians = self._library.load_robot(settings, description)
         joints = JointInput(model, settings.joint_prefix, self._diagnostics)
         estimate = EstimateInput(joints.names, settings.seen_patience_s)
         self._robot = (model, gaussians, joints, estimate)
-        self._diagnostics.hardware_id = model.name
-        self._diagnostics.good(topic)
-        self.get_logger().info(f"robot {model.name!r}: it is taken out of images")
+        return model.name, "it is taken out of images"
 
     def _joint_state(self, message: JointState) -> None:
         if self._robot is not None:
@@ -195,7 +178,7 @@ class SceneReconstructor(Node):
         if settings.base_frame:
             return settings.base_frame
         if self._robot is None:
-            raise InputError(f"set base_frame, or give the robot: {self._problem}")
+            raise InputError(f"set base_frame, or give the robot: {self._source.problem}")
         return self._robot[0].base_link
 
     def _camera(self, optical: str) -> tuple[NDArray[np.float64], bool, str]:
@@ -222,24 +205,15 @@ class SceneReconstructor(Node):
 
     # -- the action --------------------------------------------------------------------------------
 
-    def _may_start(self, _: Any) -> GoalResponse:
-        if self._active is not None:
-            text = "a goal was rejected: another scene is being reconstructed; cancel it first"
-            self._diagnostics.fault("reconstruct_scene", text, WARN)
-            return GoalResponse.REJECT
-        return GoalResponse.ACCEPT
-
-    async def _execute(self, goal: Any) -> Any:
-        try:
-            active = self._begin(goal)
-        except InputError as error:
-            return self._end(goal, ReconstructScene.Result(message=str(error)))
-        self._active = active
+    def _started(self, active: _Active) -> None:
         if active.frame is not None:
             self._start(active, active.frame)
         else:
             self._tell(active, "waiting", 0.0, {})
-        return await active.done
+
+    @staticmethod
+    def _cancel(active: _Active, _: str) -> None:
+        active.cancelled = True
 
     def _begin(self, goal: Any) -> _Active:
         asked = goal.request
@@ -260,10 +234,10 @@ class SceneReconstructor(Node):
             frame = Frame(asked.image, asked.camera_info, {"depth": asked.depth})
         elif not self._reader.settings.subscribe_depth:
             raise InputError("no image in the goal, and the node has no depth: set subscribe_depth")
-        return _Active(goal, boxes, Future(), time.monotonic(), frame)
+        return _Active(asked, boxes, time.monotonic(), frame)
 
     def _take(self, frames: dict[str, Frame]) -> None:
-        active = self._active
+        active = self._goals.work
         if active is None or active.working or active.frame is not None:
             return
         frame = next(iter(frames.values()))
@@ -275,34 +249,19 @@ class SceneReconstructor(Node):
         self._worker.run(lambda: self._work(active, frame))
 
     def _watch(self) -> None:
-        active = self._active
+        active = self._goals.work
         if active is None:
             return
-        asked = active.goal.request
-        waited_s = time.monotonic() - active.begun_s
+        timeout_s = active.request.timeout_s
         if active.result is None and not active.working:
-            if active.goal.is_cancel_requested:
+            if active.cancelled:
                 active.result = ReconstructScene.Result(message="cancelled")
-            elif waited_s > asked.timeout_s:
-                text = f"no image with camera_info and depth came in {asked.timeout_s:.1f} s"
+            elif time.monotonic() - active.begun_s > timeout_s:
+                text = f"no image with camera_info and depth came in {timeout_s:.1f} s"
                 active.result = ReconstructScene.Result(message=text)
-        if active.result is None:
-            return
-        with self._lock:
-            self._active = None
-        active.done.set_result(self._end(active.goal, active.result))
-
-    def _end(self, goal: Any, result: Any) -> Any:
-        if result.success:
-            self._diagnostics.good("reconstruct_scene")
-            self.get_logger().info(result.message)
-            goal.succeed()
-        elif goal.is_cancel_requested:
-            goal.canceled()
-        else:
-            self._diagnostics.fault("reconstruct_scene", result.message)
-            goal.abort()
-        return result
+        result = active.result
+        if result is not None:
+            self._goals.end(result, result.message, success=result.success)
 
     # -- in the worker's thread --------------------------------------------------------------------
 
@@ -318,7 +277,7 @@ class SceneReconstructor(Node):
             active.result = ReconstructScene.Result(message=text)
 
     def _reconstructed(self, active: _Active, frame: Frame) -> Any:
-        asked = active.goal.request
+        asked = active.request
         picture = self._reader.read(frame)
         if "depth_m" not in picture.planes:
             raise InputError("the depth image cannot be used; see /diagnostics")
@@ -326,7 +285,7 @@ class SceneReconstructor(Node):
         T, trusted, lost = self._camera(self._reader.optical_frame)
 
         def watch(stage: str, part: float, pictures: dict[str, NDArray[np.uint8]]) -> None:
-            if active.goal.is_cancel_requested:
+            if active.cancelled:
                 raise _CancelledError("cancelled")
             self._tell(active, stage, 100.0 * part, pictures)
 
@@ -350,7 +309,7 @@ class SceneReconstructor(Node):
             why = f"the camera's pose is not to be trusted: {lost}"
             message.warnings = [*message.warnings, why]
         files = self._written(scene, asked.folder, picture)
-        if active.goal.is_cancel_requested:
+        if active.cancelled:
             raise _CancelledError("cancelled")
         self._publish(message)
         return self._result(scene, message, files)
@@ -405,22 +364,21 @@ class SceneReconstructor(Node):
         if width > 0:
             feedback.picture_names = list(pictures)
             feedback.pictures = [compressed(np.asarray(p), width) for p in pictures.values()]
-        with self._lock:
-            if active.goal.is_active:
-                active.goal.publish_feedback(feedback)
+        self._goals.tell(feedback)
 
     def _failed(self, error: Exception) -> None:
         self._diagnostics.fault("reconstruct_scene", f"{type(error).__name__}: {error}")
 
     def _summary(self) -> tuple[bytes, str, dict[str, str]]:
-        active = self._active
+        active = self._goals.work
         if active is None:
             return OK, "idle", {}
         elapsed = f"{time.monotonic() - active.begun_s:.1f}"
         return OK, "working" if active.working else "waiting", {"elapsed_s": elapsed}
 
     def destroy_node(self) -> None:
-        """End the worker, then the node."""
+        """End the goal and the worker, then the node."""
+        self._goals.stop("the node ends")
         self._worker.stop()
         super().destroy_node()
 

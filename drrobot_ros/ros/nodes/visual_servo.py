@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.action import ActionServer, CancelResponse, GoalResponse
-from rclpy.task import Future
 
 from drrobot_msgs.action import VisualServo as VisualServoAction
 from drrobot_msgs.msg import ControlObjective
@@ -23,8 +21,8 @@ from drrobot_ros.errors import DrRobotError, InputError
 from drrobot_ros.ros.arm_node import ArmNode, ControlLibrary, Robot
 from drrobot_ros.ros.control_goals import named_positions, read_objectives
 from drrobot_ros.ros.control_settings import VisualServoSettings
-from drrobot_ros.ros.diagnostics import WARN
 from drrobot_ros.ros.estimate_input import Seen
+from drrobot_ros.ros.goal_server import GoalServer
 from drrobot_ros.ros.latest import LatestWorker
 from drrobot_ros.ros.parameters import Parameters, warn_of_unknown
 from drrobot_ros.ros.rate_limit import RateLimit
@@ -47,9 +45,8 @@ class _Active:
     """The goal that is being worked on.
 
     Attributes:
-        goal: the action's handle.
+        request: of the action.
         robot: what moves.
-        done: ends the action with a result.
         begun_s: when it was accepted, on the steady clock.
         target: wanted positions [nq], once they are known.
         servo: brings the arm there, once it may.
@@ -59,9 +56,8 @@ class _Active:
         ended: the arm is at rest for good.
     """
 
-    goal: Any
+    request: Any
     robot: Robot
-    done: Future
     begun_s: float
     target: Vector | None = None
     servo: VisualServo | None = None
@@ -94,18 +90,19 @@ class VisualServoNode(ArmNode):
     def __init__(self, library: ControlLibrary | None = None, **kwargs: Any) -> None:
         super().__init__("visual_servo", VisualServoSettings, library, **kwargs)
         self._plan = Parameters(self, PlanConfig, "plan.")
-        self._active: _Active | None = None
         self._rate = RateLimit()
         self._planner: Any = None
         self._thinking_s = 0.05
         self._steps: LatestWorker[_Active] = LatestWorker(self._step, self._failed, "servo")
-        self._server = ActionServer(
+        self._goals: GoalServer[_Active] = GoalServer(
             self,
             VisualServoAction,
-            "~/visual_servo",
-            execute_callback=self._execute,
-            goal_callback=self._may_start,
-            cancel_callback=self._cancel,
+            "visual_servo",
+            diagnostics=self.diagnostics,
+            begin=self._accept,
+            start=lambda active: self.worker.run(lambda: self._begin(active)),
+            refused=lambda why: Result(outcome=Result.REFUSED, message=why),
+            cancel=self._cancel,
         )
         steady_timer(self, 1.0 / self.settings.config.command_rate_hz, self._watch)
         warn_of_unknown(self)
@@ -116,31 +113,14 @@ class VisualServoNode(ArmNode):
 
     # -- the action ------------------------------------------------------------------------------
 
-    def _may_start(self, _: Any) -> GoalResponse:
-        if self._active is not None:
-            text = "a goal was rejected: another is being worked on; cancel it first"
-            self.diagnostics.fault("visual_servo", text, WARN)
-            return GoalResponse.REJECT
-        return GoalResponse.ACCEPT
+    def _accept(self, goal: Any) -> _Active:
+        robot = self.ready_robot()
+        self._check(goal.request)
+        return _Active(goal.request, robot, time.monotonic())
 
-    def _cancel(self, goal: Any) -> CancelResponse:
-        active = self._active
-        if active is not None and active.goal.goal_id == goal.goal_id:
-            active.cancelled = True
-            self._halt(active, Result.CANCELED, "canceled")
-        return CancelResponse.ACCEPT
-
-    async def _execute(self, goal: Any) -> Any:
-        try:
-            robot = self.ready_robot()
-            self._check(goal.request)
-        except InputError as error:
-            goal.abort()
-            self.diagnostics.fault("visual_servo", str(error))
-            return Result(outcome=Result.REFUSED, message=str(error))
-        active = self._active = _Active(goal, robot, Future(), time.monotonic())
-        self.worker.run(lambda: self._begin(active))
-        return await active.done
+    def _cancel(self, active: _Active, why: str) -> None:
+        active.cancelled = True
+        self._halt(active, Result.CANCELED, why)
 
     @staticmethod
     def _check(request: Any) -> None:
@@ -173,7 +153,7 @@ class VisualServoNode(ArmNode):
             self._halt(active, Result.STOPPED, f"{type(error).__name__}: {error}")
 
     def _prepare(self, active: _Active) -> None:
-        request, robot = active.goal.request, active.robot
+        request, robot = active.request, active.robot
         executor = robot.executor
         if request.execute:
             executor.check_ready()
@@ -237,7 +217,7 @@ class VisualServoNode(ArmNode):
 
     def seen(self, robot: Robot, seen: Seen, encoders: Vector) -> None:
         """See :class:`ArmNode`."""
-        active = self._active
+        active = self._goals.work
         if active is None or active.servo is None:
             return
         columns = [robot.joints.names.index[name] for name in robot.executor.names]
@@ -270,14 +250,14 @@ class VisualServoNode(ArmNode):
 
     def _watch(self) -> None:
         """Have the arm corrected; end the goal when the arm is at rest for good."""
-        active = self._active
+        active = self._goals.work
         if active is None:
             return
         if active.ended:
             self._end(active)
             return
         waited_s = time.monotonic() - active.begun_s
-        if waited_s > active.goal.request.timeout_s and active.code is None:
+        if waited_s > active.request.timeout_s and active.code is None:
             active.cancelled = True
             residual = active.servo.residual if active.servo is not None else math.nan
             words = f"not within tolerance in {waited_s:.1f} s: seen {residual:.4f} from the goal"
@@ -299,7 +279,7 @@ class VisualServoNode(ArmNode):
         return out
 
     def _feedback(self, active: _Active) -> None:
-        if not self._rate.due(self.settings.config.feedback_rate_hz) or not active.goal.is_active:
+        if not self._rate.due(self.settings.config.feedback_rate_hz):
             return
         servo = active.servo
         message = VisualServoAction.Feedback(
@@ -309,10 +289,9 @@ class VisualServoNode(ArmNode):
             following_error=active.robot.executor.following_error,
             **self._numbers(active),
         )
-        active.goal.publish_feedback(message)
+        self._goals.tell(message)
 
     def _end(self, active: _Active) -> None:
-        self._active = None
         code = Result.STOPPED if active.code is None else active.code
         result = Result(
             outcome=code,
@@ -321,27 +300,19 @@ class VisualServoNode(ArmNode):
             elapsed_s=time.monotonic() - active.begun_s,
             **self._numbers(active),
         )
-        if result.success:
-            self.diagnostics.good("visual_servo")
-            self.get_logger().info(active.message)
-            active.goal.succeed()
-        elif active.goal.is_cancel_requested:
-            active.goal.canceled()
-        else:
-            self.diagnostics.fault("visual_servo", active.message)
-            active.goal.abort()
-        active.done.set_result(result)
+        self._goals.end(result, active.message, success=result.success)
 
     def state(self) -> tuple[str, dict[str, str]]:
         """See :class:`ArmNode`."""
-        active = self._active
+        active = self._goals.work
         if active is None or active.servo is None:
             return "idle", {}
         residual = f"{active.servo.residual:.4f}"
         return active.servo.state.value, {"residual": residual}
 
     def destroy_node(self) -> None:
-        """Stop the arm, end the threads, then the node."""
+        """End the goal, stop the arm, end the threads, then the node."""
+        self._goals.stop("the node ends")
         self._steps.stop()
         super().destroy_node()
 

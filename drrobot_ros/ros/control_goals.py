@@ -14,6 +14,7 @@ from drrobot_ros.control import goals as wishes
 from drrobot_ros.control.candidate import Viewpoint
 from drrobot_ros.control.points.track_set import TrackSet
 from drrobot_ros.control.text.encoder import check_prompt
+from drrobot_ros.control.text.views import sentence_views
 from drrobot_ros.errors import InputError, unknown_name
 from drrobot_ros.geometry.camera import PinholeCamera
 from drrobot_ros.media import read_sequence
@@ -23,7 +24,6 @@ from drrobot_ros.ros.joints import JointNames
 
 _GREY = (0.5, 0.5, 0.5)
 _MAX_IMAGES = 600  # of a video: what is longer is not a demonstration
-_VIEW_PX = 128  # edge of the views from which sentences are judged
 
 #: Returns the camera's intrinsics and pose [4, 4], or raises InputError.
 Eye = Callable[[], tuple[PinholeCamera, NDArray[np.float64]]]
@@ -67,7 +67,7 @@ def read_objectives(
             raise InputError(f"objective {k}, {objective.kind or 'of no kind'}: {error}") from error
     views = tuple(reader.views)
     if not views and any(isinstance(g, wishes.SentenceGoal) for g in found):
-        views = _sentence_views(model, start)
+        views = sentence_views(model, start)
     if not views:
         with contextlib.suppress(InputError):  # for the pictures; nothing else looks
             views = (Viewpoint(*eye(), _GREY),)
@@ -185,19 +185,3 @@ def named_positions(
             raise InputError(f"the position of joint {name!r} is not finite: {x}")
         q[names.index[name]] = x
     return q
-
-
-def _sentence_views(model: Any, start: Any) -> tuple[Viewpoint, ...]:
-    """Return viewpoints from which a sentence alone is judged: those its model was trained on."""
-    from drrobot_ros.control.text.captions import pose_names
-    from drrobot_ros.control.text.views import Stage
-    from drrobot_ros.rendering.viewpoint import pose_that_sees
-
-    try:
-        return tuple(Stage.of(model, pose_names(model)).fan(3, _VIEW_PX))
-    except InputError:  # neither a hand nor an arm
-        camera = PinholeCamera.from_fov(_VIEW_PX, _VIEW_PX, 0.7)
-        return tuple(
-            Viewpoint(camera, pose_that_sees(model, start, camera, turned), _GREY)
-            for turned in (-0.5, 0.0, 0.5)
-        )

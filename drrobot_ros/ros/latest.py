@@ -50,8 +50,11 @@ class LatestWorker(Generic[Item]):
             self._jobs.append(job)
             self._wake.notify()
 
-    def stop(self, timeout_s: float = 15.0) -> None:
-        """Finish what is being worked on and end the thread."""
+    def stop(self, timeout_s: float = 3.0) -> None:
+        """End the thread once it has finished what it works on; wait no longer than so many s.
+
+        Whoever starts nodes kills those that take more than 5 s to end.
+        """
         with self._wake:
             self._stopping = True
             self._wake.notify()

@@ -1,6 +1,7 @@
 """Bad input over real DDS: a clear message, a diagnostic, and the node lives on and recovers."""
 
 import array
+import time
 from pathlib import Path
 
 import numpy as np
@@ -359,3 +360,15 @@ def test_unusable_parameter_ends_it_with_one_line(start_node):
     lines = [line for line in node.output().splitlines() if line.startswith("error:")]
     assert len(lines) == 1 and "overlay_opacity" in lines[0] and "1.5" in lines[0]
     assert "Traceback" not in node.output()
+
+
+def test_a_node_that_still_loads_ends_when_told(start_node):
+    process = start_node(
+        str(Path(__file__).parent / "slow_loader.py"), "--ros-args", "-p", "robot:=x"
+    )
+    end = time.monotonic() + 60.0
+    while "loading" not in process.output() and time.monotonic() < end:
+        time.sleep(0.05)
+    begin = time.monotonic()
+    assert process.stop() == 0, process.output()
+    assert time.monotonic() - begin < 5.0  # after which `ros2 launch` becomes impatient

@@ -14,14 +14,15 @@ QUICK = ReconstructionConfig(
 PLACES = {"box": (-0.07, 0.0), "bottle": (0.07, 0.02)}
 
 
-def table(kinds=("box", "bottle"), seed=3):
+def table(kinds=("box", "bottle"), seed=3, places=None):
     """Return an input with true depth, and the true vertices of each object, world frame."""
+    places = places or PLACES
     camera = PinholeCamera.from_fov(320, 240, 0.6)
     T = look_at((0.1, -0.55, 0.42), (0, 0, 0.03))
     T_camera = np.linalg.inv(T)
     shapes = [SHAPES[kind](np.random.default_rng(seed)) for kind in kinds]
     world = [
-        s.vertices + np.array([*PLACES.get(k, (0, 0)), 0])
+        s.vertices + np.array([*places.get(k, (0, 0)), 0])
         for s, k in zip(shapes, kinds, strict=True)
     ]
     seen = [transformed(T_camera, v) for v in world]

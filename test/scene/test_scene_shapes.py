@@ -5,8 +5,10 @@ import pytest
 import torch
 from scipy import ndimage
 
+from drrobot_ros.geometry.camera import PinholeCamera
 from drrobot_ros.scene.cage import box_cage, mean_value_coordinates
 from drrobot_ros.scene.checks import unique_names
+from drrobot_ros.scene.completion import object_view
 from drrobot_ros.scene.ellipsoids import signed_distance, turned
 from drrobot_ros.scene.evidence import _on_hull
 from drrobot_ros.scene.levenberg import minimized
@@ -177,3 +179,22 @@ def test_a_convex_hull_has_no_inside_of_a_cup():
     low = inner[:, 2] < 0.07
     assert not on[len(outer) : len(outer) + len(inner)][low & (inner[:, 0] > 0.01)].any()
     assert on[-len(rim) :].mean() > 0.9
+
+
+@pytest.mark.parametrize("lean", [0.0, 0.6, 1.1])
+def test_a_wall_seen_aslant_is_as_thick_across(lean):
+    camera = PinholeCamera.from_fov(120, 90, 0.3)
+    normal = np.array([0.0, -np.sin(lean), -np.cos(lean)])
+    v, u = np.mgrid[:90, :120] + 0.5
+    rays = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones(u.shape)], 2)
+    depth = -0.8 * np.cos(lean) / (rays @ normal)
+    mask = np.zeros(u.shape, bool)
+    mask[10:80, 10:110] = True
+    nothing = np.zeros_like(mask)
+    view = object_view(depth.astype(np.float32), mask, nothing, np.eye(4), camera)
+    across = np.linspace(-0.002, 0.012, 57)
+    points = np.array([0.0, 0.0, 0.8]) - across[:, None] * normal
+    wall = view.shell(points, np.zeros(u.shape), mask, 0.006)
+    inside = across[wall < 0]
+    assert np.ptp(inside) == pytest.approx(0.006, abs=8e-4)
+    assert inside.min() == pytest.approx(0, abs=5e-4)

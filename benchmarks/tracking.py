@@ -33,6 +33,7 @@ ABLATION = {
     "colours: parts for all": {"color_residual": "parts"},
     "no steady light": {"steady_light": False},
     "occluders not ignored": {"ignore_occluders": False},
+    "background not learned": {"learn_background": False},
     "motion hardly trusted": {"acceleration_sigma": 60.0},
 }
 ABLATION_SETTINGS = ("flicker", "moving box in front", "white before white")

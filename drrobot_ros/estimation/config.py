@@ -52,7 +52,7 @@ class TrackerConfig:
         0.15, "noise of a colour channel (photometric)", minimum=0.005, maximum=10.0
     )
     shade_sigma: float = setting(
-        3.0,
+        6.0,
         "noise of a shaded colour, in units of what the fitted light leaves over",
         minimum=0.1,
         maximum=100.0,

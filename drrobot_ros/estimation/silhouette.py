@@ -27,6 +27,9 @@ from drrobot_ros.estimation.segmentation import (
 FloatImage = NDArray[np.float32]
 
 MATTE_WIDTH = 160  # images at least so wide have contours worth telling from their neighbours
+# With this share of the known background so many deviations off, in so many images in a row, it is
+# not the scene that changed but the camera that was moved.
+MOVED_SHARE, MOVED_OFF, MOVED_IMAGES = 0.4, 4.0, 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +63,7 @@ class SilhouetteSource:
         self._clusters: ColorClusters | None = None
         self._plates: dict[int, BackgroundPlate] = {}
         self._seen = 0
+        self._moved = 0
 
     def start(self, level: Level) -> None:
         """Group the colours of a first image."""
@@ -78,9 +82,26 @@ class SilhouetteSource:
         return self._clusters
 
     def distance(self, level: Level) -> FloatImage | None:
-        """Return how many deviations pixels are off the learned background [H,W], 0: unknown."""
+        """Return how many deviations pixels are off the learned background [H,W], 0: unknown.
+
+        None where nothing is known; so it is again once the camera was moved.
+        """
         plate = self._plates.get(level.camera.width)
-        return None if plate is None else plate.distance(level.color)
+        if plate is None:
+            return None
+        distance = plate.distance(level.color)
+        return None if self._camera_moved(plate, distance) else distance
+
+    def _camera_moved(self, plate: BackgroundPlate, distance: FloatImage) -> bool:
+        """Forget the background once the camera has moved; tell whether it did."""
+        known = 0 if plate.known is None else np.count_nonzero(plate.known)
+        off = np.count_nonzero(distance > MOVED_OFF)
+        self._moved = self._moved + 1 if off > MOVED_SHARE * max(known, 1) else 0
+        if self._moved < MOVED_IMAGES:
+            return False
+        self._plates.clear()
+        self._seen = self._moved = 0
+        return True
 
     def target(self, level: Level, rendered: RenderedImages) -> RegionTarget:
         """Return what the image shows around a rendered estimate (splats coloured by part).

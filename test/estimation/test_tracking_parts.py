@@ -7,6 +7,7 @@ import pytest
 
 from drrobot_ros.estimation.camera_memory import CameraMemory, without_joints
 from drrobot_ros.estimation.encoder_offsets import EncoderOffsets
+from drrobot_ros.estimation.levels import Level
 from drrobot_ros.estimation.light import LightMeter, noise_of, smoothed
 from drrobot_ros.estimation.manifold import Coordinates, camera_center, hat
 from drrobot_ros.estimation.matting import soften_contour
@@ -16,7 +17,8 @@ from drrobot_ros.estimation.observability import unobserved
 from drrobot_ros.estimation.occlusion import OccluderFinder
 from drrobot_ros.estimation.probe import margin
 from drrobot_ros.estimation.problem import Layout, Solution, State, StopReason
-from drrobot_ros.geometry.camera import look_at
+from drrobot_ros.estimation.silhouette import SilhouetteSource
+from drrobot_ros.geometry.camera import PinholeCamera, look_at
 
 RNG = np.random.default_rng(0)
 
@@ -35,6 +37,20 @@ def test_pixels_at_the_contour_get_their_share(share):
     assert soft[5:15, 14] == pytest.approx(share, abs=0.02)
     assert (soft[5:15, :13] == 0).all() and (soft[5:15, 16:] == 1).all()
     assert (trust[5:15, 14] > 0.9).all()
+
+
+def test_a_robot_that_darkens_towards_its_contour_keeps_its_last_pixel():
+    # Grey from bright to as dark as the bluish wall: brightness alone says wall.
+    rng = np.random.default_rng(1)
+    color = np.empty((30, 40, 3), np.float32)
+    color[:, :20] = (0.40, 0.48, 0.50)
+    color[:, 20:] = np.linspace(0.45, 1.0, 20)[None, :, None]
+    color += rng.normal(0, 0.005, color.shape).astype(np.float32)
+    mask = np.zeros((30, 40), np.float32)
+    mask[:, 21:] = 1  # told to begin a pixel too late
+    soft, trust = soften_contour(mask, np.ones_like(mask), color)
+    assert np.median(soft[8:22, 20]) > 0.6
+    assert np.median(trust[8:22, 20]) > 0.5
 
 
 def test_a_contour_without_contrast_is_hardly_trusted():
@@ -114,6 +130,30 @@ def test_only_what_is_neither_background_nor_robot_is_unexplained():
     assert found[7:33, 42:48].all() and found[14:26, 14:18].all()
     assert not found[10:30, 31:36].any() and not found[:, 52:].any()
     assert finder.unexplained(object(), cluster, changed) is None
+
+
+def level_of(pixels: np.ndarray) -> Level:
+    h, w = pixels.shape[:2]
+    camera = PinholeCamera.from_fov(w, h, 1.0)
+    return Level(camera, pixels, (pixels / 255).astype(np.float32), None, None, None)
+
+
+def test_a_background_is_forgotten_once_the_camera_was_moved():
+    room = RNG.integers(0, 255, (60, 80, 3)).astype(np.uint8)
+    nothing = np.zeros((60, 80), np.float32)
+    away = RenderedImages(np.zeros((60, 80, 3), np.float32), nothing, nothing, None)
+    source = SilhouetteSource(every=1)
+    for _ in range(5):
+        source.learn(level_of(room), away)
+    passing = room.copy()
+    passing[:, 20:40] = 255 - passing[:, 20:40]  # somebody walks by
+    for _ in range(20):
+        distance = source.distance(level_of(passing))
+        assert distance is not None and (distance[:, 20:40] > 4).mean() > 0.5
+    moved = level_of(np.roll(room, 7, 1))
+    assert source.distance(moved) is not None
+    assert any(source.distance(moved) is None for _ in range(6))
+    assert source.distance(level_of(room)) is None
 
 
 # -- camera and encoders -------------------------------------------------------------------------

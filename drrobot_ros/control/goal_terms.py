@@ -141,27 +141,33 @@ class GoalTerms:
     def regularizers(self, config: PlanConfig, start: Matrix, times_s: Vector) -> list[Term]:
         """Return the terms that are always there, of motions [T,nq] that begin like `start`."""
         limits, model = self._gate.limits, self._model
-        terms = [
+        terms: list[Term] = [
             Term(JointLimits(limits.lower, limits.upper), config.joint_limits),
             Term(StayNear(start), config.stay_near),
         ]
         if len(times_s) > 2:
             step = float(np.diff(times_s).mean())
             terms.append(Term(Smoothness(step), config.smoothness))
-        if config.self_collision > 0 or config.obstacles > 0:
-            if self._collision is None:
-                spheres = LinkSpheres.of(model)
-                checker = self._gate.checker
-                self._collision = (
-                    SelfDistance(model, checker, spheres=spheres),
-                    ObstacleDistance(model, checker, spheres=spheres),
-                )
-            terms.append(Term(self._collision[0], config.self_collision))
-            if self._gate.checker.obstacles:
-                terms.append(Term(self._collision[1], config.obstacles))
+        terms += self.distances(config)
         if config.manipulability > 0:
             tip = config.tip_link or model.link_names[-1]
             terms.append(Term(Manipulability(model, tip), config.manipulability))
+        return [term for term in terms if term.weight > 0]
+
+    def distances(self, config: PlanConfig) -> list[Term]:
+        """Return the terms that keep the robot off itself and off what stands around."""
+        if config.self_collision == 0 and config.obstacles == 0:
+            return []
+        checker = self._gate.checker
+        if self._collision is None:
+            spheres = LinkSpheres.of(self._model)
+            self._collision = (
+                SelfDistance(self._model, checker, spheres=spheres),
+                ObstacleDistance(self._model, checker, spheres=spheres),
+            )
+        terms = [Term(self._collision[0], config.self_collision)]
+        if checker.obstacles:
+            terms.append(Term(self._collision[1], config.obstacles))
         return [term for term in terms if term.weight > 0]
 
 

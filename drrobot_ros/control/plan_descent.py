@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from drrobot_ros.control.goal_terms import GoalTerms
 from drrobot_ros.control.goals import Goal, TracksGoal, VideoGoal
+from drrobot_ros.control.imitation import Imitator
 from drrobot_ros.control.objectives import PointTracks, StayNear, Term, WeightedSum
 from drrobot_ros.control.optimizers import optimize
 from drrobot_ros.control.plan_types import Found, PlanRequest, Watch
@@ -25,6 +26,20 @@ class Planned:
     gaussians: Any
     gate: SafetyGate
     terms: GoalTerms
+
+    def imitator(
+        self, request: PlanRequest, view: int, start: Vector, free: NDArray[np.bool_]
+    ) -> Imitator:
+        """Return the robot as one that is to move as a viewpoint of a request saw it."""
+        return Imitator(
+            self.model,
+            self.gaussians,
+            request.views[view],
+            start,
+            self.gate.limits,
+            free,
+            request.config,
+        )
 
 
 class _Follow(StayNear):
@@ -66,17 +81,9 @@ def descend(
         if isinstance(details, TrackMotion):
             points, tracks, visible = details.points, details.used, details.visible
         else:
-            quick = dataclasses.replace(config, iterations=1, budget_s=0.0)
-            made = follow_tracks(
-                at.model,
-                at.gaussians,
-                motion,
-                views[motion.view],
-                start,
-                at.gate.limits,
-                free,
-                quick,
-            )
+            quick = dataclasses.replace(config, iterations=1, starts=1, budget_s=0.0)
+            to = dataclasses.replace(at.imitator(request, motion.view, start, free), config=quick)
+            made = follow_tracks(to, motion)
             points, tracks, visible = made.points, made.used, made.visible
         if visible is not None and not visible.any(axis=1).all():
             visible = None  # out of sight for a while: then all count

@@ -84,6 +84,7 @@ class Methods:
             PosingConfig(budget_s=request.config.budget_s, seed=request.config.seed),
             free,
             watch.direct,
+            self.at.terms.distances(request.config),
         )
         return Found(
             made.q,
@@ -142,17 +143,8 @@ class Methods:
         def told(stage: str, fraction: float, cost: float, q: Matrix) -> bool:
             return watch(stage, fraction, cost, {"point tracks": cost}, q)
 
-        made = follow_tracks(
-            self.at.model,
-            self.at.gaussians,
-            goal,
-            request.views[goal.view],
-            start,
-            self.at.gate.limits,
-            free,
-            request.config,
-            told,
-        )
+        to = self.at.imitator(request, goal.view, start, free)
+        made = follow_tracks(to, goal, told)
         return _motion(made, "point tracks", made.cost, made.start_cost)
 
     def _video(
@@ -166,18 +158,8 @@ class Methods:
         def told(stage: str, fraction: float, doubt: float, q: Matrix) -> bool:
             return watch(stage, fraction, doubt, {"video": doubt}, q)
 
-        made = joints_from_video(
-            self.at.model,
-            self.at.gaussians,
-            goal,
-            request.views[goal.view],
-            start,
-            self.at.gate.limits,
-            free,
-            request.config,
-            told,
-            self._search(True),
-        )
+        to = self.at.imitator(request, goal.view, start, free)
+        made = joints_from_video(to, goal, told, self._search(True))
         return _motion(made, "video", 1 - made.agreement, 1.0)
 
 

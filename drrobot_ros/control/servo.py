@@ -3,7 +3,9 @@
 The encoders of the arm are off by a constant, or slowly changing, error. What is seen and what the
 encoders say at the same moment tells it, joint by joint (a Kalman filter with one state each); the
 arm is told to go where it is wanted plus that error, by jerk-limited motions that branch off one
-another (Ruckig), each of which passes the safety gate.
+another (Ruckig), each of which passes the safety gate. Where the goal is a picture, the last bit is
+read from the difference of that picture and the camera's (`picture_difference`): an estimator's own
+error is not in it.
 """
 
 import dataclasses
@@ -60,6 +62,12 @@ class ServoConfig:
     max_offset: float = setting(
         0.35, "a larger error of an encoder is not believed", unit="rad or m", minimum=1e-3
     )
+    match_from: float = setting(
+        0.05,
+        "pictures are compared as soon as the arm rests and every joint is seen this near",
+        unit="rad or m",
+        minimum=1e-3,
+    )
     first_frames: int = setting(
         3, "images that are looked at before the arm moves", minimum=1, maximum=1000
     )
@@ -69,6 +77,7 @@ class ServoConfig:
 
 
 _SURPRISED = 4.0  # standard deviations
+_DOUBT = 3.0  # a comparison of pictures is doubted by so many of its standard deviations
 _WALK = 0.5  # rad: by so much the view has to change for the error to be another
 
 
@@ -147,6 +156,7 @@ class VisualServo:
         goal: positions wanted [nq], true ones.
         config: settings.
         begin_s: now.
+        matched: the caller compares the camera's pictures with the goal's when `wants_match`.
 
     Attributes:
         observer: of the encoders' errors.
@@ -160,7 +170,12 @@ class VisualServo:
     """
 
     def __init__(
-        self, motion: CommandedMotion, goal: Vector, config: ServoConfig, begin_s: float
+        self,
+        motion: CommandedMotion,
+        goal: Vector,
+        config: ServoConfig,
+        begin_s: float,
+        matched: bool = False,
     ) -> None:
         motion.limits.check_position(goal, "goal")
         self._motion, self.goal, self._config = motion, np.asarray(goal, np.float64), config
@@ -172,6 +187,15 @@ class VisualServo:
         self._aim: Vector | None = None
         self._near = 0
         self._halting = False
+        self._matches = matched
+        #: What is to be commanded by estimates alone, and how sure that is: [nq] each.
+        self._before_match: tuple[Vector, Vector] | None = None
+        self._sigma = np.full(len(self.goal), config.offset_sigma)
+
+    @property
+    def wants_match(self) -> bool:
+        """Whether a comparison of the camera's picture with the goal's is wanted now."""
+        return self._before_match is not None and not self.ended
 
     @property
     def residual(self) -> float:
@@ -204,6 +228,8 @@ class VisualServo:
         if self.ended or not np.isfinite(seen).all():
             return
         self._seen_s = max(self._seen_s, stamp_s)
+        if self._before_match is not None:
+            return  # what is compared is surer
         _, velocity, _ = self._motion.at(stamp_s)
         self.observer.see(stamp_s, seen, sigma, encoders, velocity)
         # By all images so far: what one of them says of a small far joint is noise.
@@ -217,6 +243,10 @@ class VisualServo:
             sure |= ~observed
         sure |= ~np.isfinite(sigma)  # what is never seen is not waited for
         near = rested and self.residual <= self._config.tolerance and bool(sure.all())
+        if self._matches:
+            near = rested and self.residual <= self._config.match_from
+            told = np.isfinite(sigma)
+            self._sigma = np.where(told, np.maximum(sigma, self._config.seen_sigma), self._sigma)
         self._near = self._near + 1 if near else 0
         offset = np.abs(self.observer.offsets)
         if offset.max() > self._config.max_offset:
@@ -228,7 +258,46 @@ class VisualServo:
                 f"{self._config.max_offset:g}: its encoder, or what the camera sees, is wrong",
             )
         elif self._near >= self._config.settle_frames:
+            if not self._matches:
+                self._end(ServoState.REACHED, "")
+                return
+            aim = np.where(np.isfinite(now), self.goal + self.observer.offsets, encoders)
+            self._before_match = aim, self._sigma
+            self._near = 0
+
+    def match(self, stamp_s: float, turn: Vector, sigma: Vector, encoders: Vector) -> None:
+        """Take how the joints have to turn for the camera's picture to become the goal's.
+
+        Pictures of a moving arm are not taken. What they hardly show is left to the estimates.
+
+        Args:
+            stamp_s: of the camera's picture, on the servo's clock.
+            turn: goal minus where the arm is in it [nq].
+            sigma: standard deviations [nq].
+            encoders: positions by the encoders at that moment [nq].
+        """
+        if not self.wants_match or not self._motion.is_at_rest(stamp_s):
+            return
+        assert self._before_match is not None
+        aim, before = self._before_match
+        compared = encoders + turn
+        noise = (_DOUBT * sigma) ** 2
+        gain = np.where(np.isfinite(compared), before**2 / (before**2 + noise), 0.0)
+        aim = aim + gain * np.where(gain > 0, compared - aim, 0.0)
+        limits = self._motion.limits
+        self.goal = np.clip(aim - self.observer.offsets, limits.lower, limits.upper)
+        self.error = np.where(np.isfinite(encoders), aim - encoders, 0.0)
+        if self.residual <= self._enough:
             self._end(ServoState.REACHED, "")
+
+    @property
+    def _enough(self) -> float:
+        # Comparisons are exact: what they leave is added to their error, not hidden in it.
+        return self._config.tolerance / (1 if self._before_match is None else 2)
+
+    def unmatched(self) -> None:
+        """Take note that pictures cannot be compared: estimates have the last word."""
+        self._matches, self._before_match = False, None
 
     def step(self, now_s: float, begin_s: float) -> Trajectory | None:
         """Return the motion to be taken over and sent now; None: the last one holds.
@@ -249,7 +318,7 @@ class VisualServo:
         aim = self.goal + self.observer.offsets
         if self._aim is not None and np.abs(aim - self._aim).max() < self._config.deadband:
             return None
-        if self._motion.is_at_rest(now_s) and self.residual <= self._config.tolerance:
+        if self._motion.is_at_rest(now_s) and self.residual <= self._enough:
             return None  # near enough: looking on tells more than moving on
         self._sent_s = now_s
         return self._go(aim, now_s, begin_s)

@@ -3,19 +3,24 @@
 import dataclasses
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drrobot_ros.control.candidate import Viewpoint
 from drrobot_ros.control.goals import TracksGoal
-from drrobot_ros.control.limits import MotionLimits
+from drrobot_ros.control.imitation import Imitator
 from drrobot_ros.control.optimizers import StoppedError, StopReason
-from drrobot_ros.control.plan_config import PlanConfig
-from drrobot_ros.control.points.robot_points import RobotPoints, bind, distances, visible_points
+from drrobot_ros.control.points.robot_points import (
+    RobotPoints,
+    bind,
+    chamfer,
+    matched,
+    splat_centres,
+    visible_points,
+)
 from drrobot_ros.control.points.track_set import known
 from drrobot_ros.control.track_solver import TrackProblem, TrackWeights, solve_tracks
+from drrobot_ros.control.track_starts import likely_motion
 from drrobot_ros.errors import InputError
 from drrobot_ros.robot import RobotModel
 
@@ -47,8 +52,11 @@ class TrackMotion:
         points: of the robot that were compared [P].
         visible: which of them counted when [T,P]; None: all.
         used: tracks that were followed [T,K,2] px, NaN where not seen.
-        start_chamfer_px: Chamfer distance while the robot stays at the start, mean over time.
+        start_chamfer_px: Chamfer distance while the robot stays at the start, mean over time; of
+            all the robot's points that are seen (bound tracks: of those that are followed).
         chamfer_px: of the motion, mean over time.
+        start_chamfer_px2: the same of squared distances, as Dr. Robot's code has it, px^2.
+        chamfer_px2: of the motion, px^2.
         matched_px: mean distance of corresponding points; NaN where there are none.
         cost: what was minimised.
         start_cost: of staying at the start.
@@ -63,6 +71,8 @@ class TrackMotion:
     used: Matrix
     start_chamfer_px: float
     chamfer_px: float
+    start_chamfer_px2: float
+    chamfer_px2: float
     matched_px: float
     cost: float
     start_cost: float
@@ -70,59 +80,33 @@ class TrackMotion:
     curve: tuple[tuple[int, float], ...]
 
 
-def follow_tracks(
-    model: RobotModel,
-    gaussians: Any,
-    goal: TracksGoal,
-    view: Viewpoint,
-    start: NDArray[np.float64],
-    limits: MotionLimits,
-    free: NDArray[np.bool_],
-    config: PlanConfig,
-    told: Told | None = None,
-) -> TrackMotion:
+def follow_tracks(to: Imitator, goal: TracksGoal, told: Told | None = None) -> TrackMotion:
     """Return the motion in which a robot's points follow tracks.
 
     Args:
-        model: the robot.
-        gaussians: its splats.
-        goal: the tracks; bound ones begin on this robot at the start.
-        view: the camera that saw them.
-        start: joint positions [nq].
-        limits: position limits.
-        free: which joints may move [nq].
-        config: rate, smoothness, distance from the start, iterations and time.
+        to: who follows; bound tracks begin on this robot at its start.
+        goal: the tracks, seen by its view.
         told: of progress, at every time step and iteration; returns False to stop.
 
     Raises:
         InputError: the tracks are of another image size, or none begins on the robot.
     """
     tracks = goal.tracks
-    size = (view.camera.width, view.camera.height)
+    size = (to.view.camera.width, to.view.camera.height)
     if tracks.image_size != size:
         raise InputError(
             f"the tracks are of {tracks.image_size[0]}x{tracks.image_size[1]} images, the "
             f"viewpoint of {size[0]}x{size[1]}"
         )
-    run = _Run(model, gaussians, goal, view, start, limits, free, config, told)
-    return run.solve()
+    return _Run(to, goal, told).solve()
 
 
 class _Run:
-    def __init__(
-        self,
-        model: RobotModel,
-        gaussians: Any,
-        goal: TracksGoal,
-        view: Viewpoint,
-        start: NDArray[np.float64],
-        limits: MotionLimits,
-        free: NDArray[np.bool_],
-        config: PlanConfig,
-        told: Told | None,
-    ) -> None:
-        self._model, self._gaussians, self._view = model, gaussians, view
-        self._start, self._told, self._config = start, told, config
+    def __init__(self, to: Imitator, goal: TracksGoal, told: Told | None) -> None:
+        self._to, self._told = to, told
+        self._model, self._gaussians, self._view = to.model, to.gaussians, to.view
+        self._start, self._config = to.start, to.config
+        model, config, free = to.model, to.config, to.free
         self._bound = goal.correspondence == "bound"
         self._tracks = goal.tracks.tracks.copy()
         self._times = goal.tracks.times(config.rate_hz)
@@ -130,14 +114,13 @@ class _Run:
         moving = _moving_links(model, free)
         if not moving.any():
             raise InputError("no link moves with the joints that are free")
-        self._moving = moving
         if self._bound:
             stay, far = _BOUND_STAY * config.stay_near, _SLIP_PX
         else:
             stay, far = _CHAMFER_STAY * config.stay_near, _FAR_PX
         weights = TrackWeights(config.smoothness, stay, far, self._bound)
         if self._bound:
-            points, on = bind(model, gaussians, start, view, self._tracks[0])
+            points, on = bind(model, to.gaussians, to.start, to.view, self._tracks[0])
             if not moving[points.links].any():
                 raise InputError(
                     f"none of the {on.size} tracks begins on a moving part of the robot at the "
@@ -146,15 +129,15 @@ class _Run:
             self._chosen = np.flatnonzero(on)
             self._first_points, self._first_chosen = points, self._chosen
         else:
-            points = visible_points(model, gaussians, start, view, _POINTS)
+            points = visible_points(model, to.gaussians, to.start, to.view, _POINTS)
             self._chosen = np.arange(self._tracks.shape[1])
         self._problem = TrackProblem(
             model,
             points,
             self._tracks[:, self._chosen],
-            view,
+            to.view,
             self._times,
-            limits,
+            to.limits,
             free,
             self._bound,
             None,
@@ -167,12 +150,15 @@ class _Run:
         q, reason = still.copy(), StopReason.CONVERGED
         curve: tuple[tuple[int, float], ...] = ()
         try:
-            self._step_by_step(q)
+            if self._bound:
+                self._step_by_step(q)
+            else:
+                q[:] = likely_motion(self._to, self._tracks, self._times, _FAR_PX, self._searched)
             for k in range(_ROUNDS):
                 last = k == _ROUNDS - 1
                 if self._bound and k:
                     self._bind_again(q)
-                elif not self._bound and (last or not k):
+                elif not self._bound:
                     self._look(q)
                 found = solve_tracks(
                     self._problem,
@@ -191,9 +177,8 @@ class _Run:
 
     def _step_by_step(self, q: Matrix) -> None:
         """Solve one time step after the other, each from the last, into q."""
-        first = 1 if self._bound else 0
-        for t in range(first, len(q)):
-            before = q[t - 1] if t else self._start
+        for t in range(1, len(q)):
+            before = q[t - 1]
             # How it moved so far tells where it is going.
             guess = before + (_GOES_ON * (before - q[t - 2]) if t >= 2 else 0.0)
             problem = self._problem
@@ -201,19 +186,23 @@ class _Run:
             if known(problem.tracks[t]).any():
                 stay = dataclasses.replace(problem.weights, stay_near=_STEP_STAY)
                 step = dataclasses.replace(problem.part(slice(t, t + 1)), weights=stay)
-                iterations = _STEP_ITERATIONS * (1 if t else 4)
-                found = solve_tracks(step, guess[None], iterations, anchor=guess)
+                found = solve_tracks(step, guess[None], _STEP_ITERATIONS, anchor=guess)
                 q[t] = found.q[0]
             else:
                 q[t] = before
             q[t + 1 :] = q[t]
-            if self._bound:
-                self._drop_slipped(t, q[t])
-                self._bind_new(t, q[t])
-            if not self._tell(0.5 * t / len(q), float("nan"), q, "following"):
-                raise StoppedError(StopReason.CANCELED)
-            if self._deadline is not None and time.perf_counter() > self._deadline:
-                raise StoppedError(StopReason.BUDGET)
+            self._drop_slipped(t, q[t])
+            self._bind_new(t, q[t])
+            self._go_on(0.5 * t / len(q), float("nan"), q, "following")
+
+    def _searched(self, fraction: float, cost: float, best: Matrix) -> None:
+        self._go_on(0.5 * fraction, cost, best, "searching")
+
+    def _go_on(self, fraction: float, cost: float, q: Matrix, what: str) -> None:
+        if not self._tell(fraction, cost, q, what):
+            raise StoppedError(StopReason.CANCELED)
+        if self._deadline is not None and time.perf_counter() > self._deadline:
+            raise StoppedError(StopReason.BUDGET)
 
     def _drop_slipped(self, t: int, q: NDArray[np.float64]) -> None:
         """Forget tracks, from now on, that have left the point they began at."""
@@ -284,29 +273,53 @@ class _Run:
     ) -> TrackMotion:
         problem = self._problem
         used = problem.tracks
-        apart = []
-        for motion in (still, q):
-            own, _, _ = problem.points.project(self._model, motion, self._view)
-            seen = None if self._bound else problem.visible
-            if self._bound:
-                seen = known(used)
-            apart.append(distances(own, used, seen))
+        apart = [self._apart(motion) for motion in (still, q)]
         costs = [solve_tracks(problem, motion, 0, anchor=self._start).cost for motion in (still, q)]
-        matched = apart[1][1]
         return TrackMotion(
             q,
             self._times,
             problem.points,
             problem.visible,
             used,
-            float(np.nanmean(apart[0][0])),
-            float(np.nanmean(apart[1][0])),
-            float(np.nanmean(matched)) if self._bound else float("nan"),
+            apart[0][0],
+            apart[1][0],
+            apart[0][1],
+            apart[1][1],
+            self._matched(q),
             costs[1],
             costs[0],
             reason,
             curve,
         )
+
+    def _apart(self, q: Matrix) -> tuple[float, float]:
+        """Return the Chamfer distance of a motion and that of squares, mean over time."""
+        problem = self._problem
+        seen: NDArray[np.bool_]
+        if self._bound:
+            points, seen = problem.points, known(problem.tracks)
+        else:
+            links, _ = splat_centres(self._model, self._gaussians, self._start)
+            points = RobotPoints(links, np.asarray(self._gaussians.means, np.float64))
+            if (q == q[0]).all():
+                seen = points.visible(self._model, self._gaussians, q[:1], self._view)
+                seen = np.broadcast_to(seen, (len(q), len(points)))
+            else:
+                seen = points.visible(self._model, self._gaussians, q, self._view)
+        own, _, _ = points.project(self._model, q, self._view)
+        plain, squared = chamfer(own, problem.tracks, seen)
+        return _mean(plain), _mean(squared)
+
+    def _matched(self, q: Matrix) -> float:
+        if not self._bound:
+            return float("nan")
+        own, _, _ = self._problem.points.project(self._model, q, self._view)
+        return _mean(matched(own, self._problem.tracks))
+
+
+def _mean(values: Matrix) -> float:
+    known_ones = values[np.isfinite(values)]
+    return float(known_ones.mean()) if len(known_ones) else float("nan")
 
 
 def _range(problem: TrackProblem) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

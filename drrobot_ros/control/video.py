@@ -9,23 +9,19 @@ image from a generated video).
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drrobot_ros.control.candidate import Viewpoint
 from drrobot_ros.control.goals import PictureGoal, VideoGoal
-from drrobot_ros.control.limits import MotionLimits
+from drrobot_ros.control.imitation import Imitator
 from drrobot_ros.control.optimizers import StoppedError, StopReason
 from drrobot_ros.control.picture_search import PictureSearch
-from drrobot_ros.control.plan_config import PlanConfig
 from drrobot_ros.control.smoothing import smooth, within_limits
 from drrobot_ros.errors import InputError
 from drrobot_ros.estimation import Estimate, Observation, Tracker, TrackerConfig, TrackingState
-from drrobot_ros.estimation.manifold import Coordinates
 from drrobot_ros.rendering.overlay import overlay_image
-from drrobot_ros.robot import RobotModel
 
 Matrix = NDArray[np.float64]
 Image = NDArray[np.uint8]
@@ -70,67 +66,44 @@ class VideoMotion:
 
 
 def joints_from_video(
-    model: RobotModel,
-    gaussians: Any,
+    to: Imitator,
     goal: VideoGoal,
-    view: Viewpoint,
-    start: NDArray[np.float64],
-    limits: MotionLimits,
-    free: NDArray[np.bool_],
-    config: PlanConfig,
     told: Told | None = None,
     search: PictureSearch | None = None,
 ) -> VideoMotion:
     """Return the joint positions that a video shows, image by image.
 
     Args:
-        model: the robot.
-        gaussians: its splats.
+        to: the robot and its camera: intrinsics, and the pose, roughly or exactly as the goal says;
+            the first image shows the robot near `start`, by `config.start_spread`.
         goal: the video.
-        view: its camera: intrinsics, and the pose, roughly or exactly as the goal says.
-        start: joint positions [nq] near which the first image shows the robot.
-        limits: position limits.
-        free: which joints may move [nq]; others stay at the start.
-        config: `start_spread` says how far the first image may be from the start.
         told: of progress, at every image; returns False to stop.
         search: finds the joints of the first image; made if None.
 
     Raises:
         InputError: the images are not of the viewpoint's size, or show no robot.
     """
+    view = to.view
     height, width = goal.images[0].shape[:2]
     if (width, height) != (view.camera.width, view.camera.height):
         raise InputError(
             f"the video is {width}x{height}, the viewpoint {view.camera.width}x{view.camera.height}"
         )
-    run = _Run(model, gaussians, goal, view, start, limits, free, config, told)
-    run.search = search or PictureSearch(model, gaussians)
-    return run.solve()
+    return _Run(to, goal, told, search or PictureSearch(to.model, to.gaussians)).solve()
 
 
 class _Run:
-    search: PictureSearch
-
     def __init__(
-        self,
-        model: RobotModel,
-        gaussians: Any,
-        goal: VideoGoal,
-        view: Viewpoint,
-        start: NDArray[np.float64],
-        limits: MotionLimits,
-        free: NDArray[np.bool_],
-        config: PlanConfig,
-        told: Told | None,
+        self, to: Imitator, goal: VideoGoal, told: Told | None, search: PictureSearch
     ) -> None:
-        self._model, self._gaussians, self._goal, self._view = model, gaussians, goal, view
-        self._start, self._limits, self._free = start, limits, free
-        self._config, self._told = config, told
+        self._model, self._gaussians, self._goal, self._view = to.model, to.gaussians, goal, to.view
+        self._start, self._limits, self._free = to.start, to.limits, to.free
+        self._config, self._told, self._search = to.config, told, search
         self._times = np.arange(len(goal.images)) / goal.rate_hz
-        self._coordinates = Coordinates.of(model.tree, model.nq, model.nv)
-        self._end = time.perf_counter() + config.budget_s if config.budget_s else None
+        budget_s = to.config.budget_s
+        self._end = time.perf_counter() + budget_s if budget_s else None
         self._curve: list[tuple[int, float]] = []
-        self._q = np.tile(start, (len(goal.images), 1))
+        self._q = np.tile(to.start, (len(goal.images), 1))
 
     def solve(self) -> VideoMotion:
         reason, T = StopReason.CONVERGED, self._view.T_base_camera
@@ -161,7 +134,7 @@ class _Run:
             return not late and (self._told is None or self._told("searching", 0.0, 1.0, self._q))
 
         view = Viewpoint(self._view.camera, T)
-        found = self.search.find(picture, view, start, self._limits, self._free, config, told)
+        found = self._search.find(picture, view, start, self._limits, self._free, config, told)
         if found.stop_reason is StopReason.CANCELED:
             late = self._end is not None and time.perf_counter() > self._end
             raise StoppedError(StopReason.BUDGET if late else StopReason.CANCELED)

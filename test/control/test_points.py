@@ -9,7 +9,13 @@ import torch
 from drrobot_ros.control.candidate import Viewpoint
 from drrobot_ros.control.points.cotracker import CoTracker
 from drrobot_ros.control.points.lucas_kanade import LucasKanadeConfig, track_points
-from drrobot_ros.control.points.robot_points import RobotPoints, bind, distances, visible_points
+from drrobot_ros.control.points.robot_points import (
+    RobotPoints,
+    bind,
+    chamfer,
+    matched,
+    visible_points,
+)
 from drrobot_ros.control.points.track_set import TrackSet
 from drrobot_ros.errors import BackendError, InputError
 
@@ -147,11 +153,14 @@ def test_points_behind_the_robot_are_not_visible(arm, splats, view) -> None:
 def test_distances_of_tracks() -> None:
     own = np.array([[[0.0, 0.0], [10.0, 0.0]]])
     tracks = np.array([[[0.0, 1.0], [np.nan, np.nan]]])
-    chamfer, matched = distances(own, tracks)
-    assert chamfer[0] == pytest.approx((1 + np.hypot(10, 1)) / 2 + 1)
-    assert matched[0] == pytest.approx(1)
-    chamfer, _ = distances(own, tracks, np.array([[True, False]]))
-    assert chamfer[0] == pytest.approx(2)
+    plain, squared = chamfer(own, tracks)
+    assert plain[0] == pytest.approx((1 + np.hypot(10, 1)) / 2 + 1)
+    assert squared[0] == pytest.approx((1 + 101) / 2 + 1)
+    assert matched(own, tracks)[0] == pytest.approx(1)
+    plain, squared = chamfer(own, tracks, np.array([[True, False]]))
+    assert plain[0] == pytest.approx(2) and squared[0] == pytest.approx(2)
+    nothing = np.full((1, 2, 2), np.nan)
+    assert np.isnan(chamfer(own, nothing)[0][0]) and np.isnan(matched(own, nothing)[0])
 
 
 STAND_IN = """

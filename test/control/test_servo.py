@@ -77,6 +77,32 @@ def test_ends_where_it_is_seen_to_be_wanted(gate: SafetyGate, arm, models_root) 
     assert faults(world, arm, models_root) == []
 
 
+def test_pictures_that_are_compared_have_the_last_word(gate: SafetyGate) -> None:
+    """What an estimator gets wrong at the goal is not in the difference of two pictures."""
+    bias = np.deg2rad([0.5, -1.0, 1.0, 1.5, -1.5, 2.0])
+    ends = {}
+    for matched in (False, True):
+        world = World(gate, ServoConfig())
+        world.servo = VisualServo(world.motion, GOAL, ServoConfig(), 0.0, matched)
+        see = world.servo.see
+
+        def biased(stamp_s, seen, sigma, encoders, see=see, world=world) -> None:
+            see(stamp_s, seen + bias, np.full(6, 0.03), encoders)
+            if world.servo.wants_match and world.motion.is_at_rest(stamp_s):
+                turn = GOAL - (encoders - world.offsets) + world.random.normal(0, 1e-3, 6)
+                told = np.array([1e-3] * 5 + [1.0])  # the last joint does not show
+                world.servo.match(stamp_s, turn, told, encoders)
+
+        world.servo.see = biased
+        world.run(20.0)
+        ends[matched] = np.rad2deg(np.abs(world.true_q() - GOAL))
+        assert not matched or world.servo.state == ServoState.REACHED
+    assert ends[False].max() > 1.2
+    assert ends[True][:5].max() < 0.3 and 1.0 < ends[True][5] < 2.6
+    world.servo.unmatched()
+    assert not world.servo.wants_match
+
+
 def test_without_looking_the_error_of_the_encoders_stays(gate: SafetyGate) -> None:
     """What the loop is measured against."""
     motion = CommandedMotion(gate, HOME + OFFSETS)

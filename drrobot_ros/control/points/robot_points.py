@@ -121,7 +121,12 @@ class Surface:
 
 
 def bind(
-    model: Any, gaussians: Any, q: NDArray[np.float64], view: Viewpoint, pixels: Matrix
+    model: Any,
+    gaussians: Any,
+    q: NDArray[np.float64],
+    view: Viewpoint,
+    pixels: Matrix,
+    inside_share: float = _INSIDE,
 ) -> tuple[RobotPoints, NDArray[np.bool_]]:
     """Return the points of the robot's surface that pixels show, and which pixels show any.
 
@@ -131,6 +136,7 @@ def bind(
         q: joint positions [nq] at which the pixels were seen.
         view: the camera.
         pixels: [K,2] px; NaN shows nothing.
+        inside_share: how far inside the contour they must be, as a share of the image's width.
 
     Returns:
         Points of those pixels that show the robot [P], and which these are [K].
@@ -139,7 +145,7 @@ def bind(
 
     alpha, depth = Surface(model, gaussians)(q, view)
     # Tracks at the contour slip: only points well inside are taken.
-    alpha = minimum_filter(alpha, 2 * max(1, round(_INSIDE * view.camera.width)) + 1)
+    alpha = minimum_filter(alpha, 2 * max(1, round(inside_share * view.camera.width)) + 1)
     shown = known(pixels)
     at, inside = _pixel_of(np.where(shown[:, None], pixels, -1.0), view)
     on = shown & inside & (alpha[at[:, 1], at[:, 0]] > _COVERED)
@@ -212,13 +218,13 @@ def splat_centres(
     return links, means.numpy().astype(np.float64)
 
 
-def distances(
+def chamfer(
     own: Matrix, tracks: Matrix, own_seen: NDArray[np.bool_] | None = None
 ) -> tuple[Matrix, Matrix]:
-    """Return the Chamfer distance and, where points correspond, the mean distance, per image.
+    """Return the Chamfer distance and that of squared distances, per image.
 
-    The Chamfer distance is the mean distance to the nearest of the other set, of both directions
-    (Dr. Robot, equation 10, with distances in px in place of their squares).
+    The mean over either set of the distance to the nearest of the other, both ways added. Dr. Robot
+    (equation 10; `utils/chamferdist_utils.py` of its code), like PyTorch3D, squares the distances.
 
     Args:
         own: the robot's points [T,P,2] px.
@@ -226,21 +232,27 @@ def distances(
         own_seen: which own points count [T,P]; None: all.
 
     Returns:
-        [T] px, and [T] px or NaN where the numbers of points differ.
+        [T] px and [T] px^2; NaN where either set is empty.
     """
     from scipy.spatial import KDTree
 
-    chamfer, matched = np.full(len(own), np.nan), np.full(len(own), np.nan)
+    plain, squared = np.full(len(own), np.nan), np.full(len(own), np.nan)
     for t in range(len(own)):
         there = known(tracks[t])
         here = np.ones(own.shape[1], bool) if own_seen is None else own_seen[t]
         if here.any() and there.any():
             mine, theirs = own[t][here], tracks[t][there]
             to_track, to_point = KDTree(theirs).query(mine)[0], KDTree(mine).query(theirs)[0]
-            chamfer[t] = to_track.mean() + to_point.mean()
-        if own.shape[1] == tracks.shape[1] and there.any():
-            matched[t] = np.linalg.norm(own[t] - tracks[t], axis=-1)[there].mean()
-    return chamfer, matched
+            plain[t] = to_track.mean() + to_point.mean()
+            squared[t] = np.square(to_track).mean() + np.square(to_point).mean()
+    return plain, squared
+
+
+def matched(own: Matrix, tracks: Matrix) -> Matrix:
+    """Return the mean distance [T] px of points [T,P,2] to their tracks [T,P,2]; NaN: none seen."""
+    seen = known(tracks)
+    apart = np.where(seen, np.linalg.norm(own - np.where(seen[..., None], tracks, 0), axis=-1), 0)
+    return np.where(seen.any(1), apart.sum(1) / np.maximum(seen.sum(1), 1), np.nan)
 
 
 def _pixel_of(pixels: Matrix, view: Viewpoint) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

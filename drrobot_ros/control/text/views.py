@@ -4,13 +4,18 @@ import dataclasses
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from drrobot_ros.control.candidate import Viewpoint
-from drrobot_ros.control.text.captions import HandPoses, PoseNames
+from drrobot_ros.control.text.captions import HandPoses, PoseNames, pose_names
+from drrobot_ros.errors import InputError
 from drrobot_ros.geometry.camera import PinholeCamera, look_at
+from drrobot_ros.rendering.viewpoint import pose_that_sees
 from drrobot_ros.robot import RobotModel
 
 _FOV = 0.7  # rad
+_VIEW_PX = 128  # edge of the views from which a sentence alone is judged
+_GREY = (0.5, 0.5, 0.5)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,3 +64,23 @@ class Stage:
         """Return viewpoints side by side."""
         angles = self.spread_rad * (np.linspace(-1, 1, count) if count > 1 else np.zeros(1))
         return tuple(self.view(a, np.radians(20), size) for a in angles)
+
+
+def sentence_views(model: RobotModel, start: NDArray[np.float64]) -> tuple[Viewpoint, ...]:
+    """Return viewpoints from which a sentence alone is judged: those its model was trained on.
+
+    A robot that is neither a hand nor an arm has no front that is known: it is looked at from
+    around where it sees best what it is at the start.
+
+    Args:
+        model: the robot.
+        start: joint positions [nq].
+    """
+    try:
+        return Stage.of(model, pose_names(model)).fan(3, _VIEW_PX)
+    except InputError:
+        camera = PinholeCamera.from_fov(_VIEW_PX, _VIEW_PX, 0.7)
+        return tuple(
+            Viewpoint(camera, pose_that_sees(model, start, camera, turned), _GREY)
+            for turned in (-0.5, 0.0, 0.5)
+        )

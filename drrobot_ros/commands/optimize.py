@@ -126,6 +126,11 @@ def run(options: argparse.Namespace) -> int:
         f"({plan.stop_reason.value}); {len(plan.q)} waypoints, up to {moved:.0f} deg or 0.01 m, "
         f"{motion.duration_s:.1f} s long"
     )
+    if plan.unseen_joints:
+        print(
+            f"not shown by the picture, and so not known: {', '.join(plan.unseen_joints)} "
+            "(however they turn, the robot looks the same)"
+        )
     print(f"written: {folder}/trajectory.yaml, plan.json, {', '.join(plan.pictures)} (.png)")
     return 0
 
@@ -247,6 +252,7 @@ def _write_about(folder: Path, plan: Any, **more: Any) -> None:
         "curve": [list(point) for point in plan.curve],
         "stopped": plan.stop_reason.value,
         "time_s": round(plan.time_s, 3),
+        "unseen_joints": list(plan.unseen_joints),
         **more,
     }
     (folder / "plan.json").write_text(json.dumps(data, indent=1) + "\n")

@@ -38,6 +38,9 @@ _HELD_RAD = 1e-4  # deviation of a joint that must not move
 _SAME_RAD = 0.02  # two searches that end no farther apart agree
 _OWN_COLORS = 0.07  # mean difference of colours below which a picture has the robot's own
 _FAR_NATS = 2.0  # what being off the start by the spread costs: pictures tell thousands
+#: Turns [rad] by which a joint that shows makes the picture look otherwise ...
+_LOOKS = np.array([-0.8, -0.25, 0.25, 0.8])
+_UNSEEN_SHARE = 0.01  # ... by this share of what the picture tells at all
 #: Turns that a wrong local optimum may hide, as shares of half a turn.
 _TURNS = tuple(s * x for x in (0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0) for s in (1, -1))
 
@@ -57,6 +60,8 @@ class PictureFind:
         confirmed: two searches from different starts ended at the best.
         stop_reason: why it stopped.
         curve: the best score after each step that raised it: (step, score).
+        unseen: free joints that the picture does not show [nq]: however they turn, the robot looks
+            the same (a round flange), or is hidden there; they are where they were at the start.
     """
 
     q: Vector
@@ -66,6 +71,7 @@ class PictureFind:
     confirmed: bool
     stop_reason: StopReason
     curve: tuple[tuple[int, float], ...]
+    unseen: NDArray[np.bool_]
 
 
 class PictureSearch:
@@ -202,7 +208,21 @@ class _Run:
             confirmed,
             reason,
             tuple(self._curve),
+            self._unseen(),
         )
+
+    def _unseen(self) -> NDArray[np.bool_]:
+        """Return which free joints [nq] can turn without the picture being explained worse."""
+        unseen = np.zeros(len(self._best), bool)
+        for j in np.flatnonzero(self._free):
+            turned = np.repeat(self._best[None], len(_LOOKS), 0)
+            turned[:, j] += _LOOKS
+            inside = (turned[:, j] >= self._limits[0][j]) & (turned[:, j] <= self._limits[1][j])
+            if inside.any():
+                poses = np.concatenate([self._best[None], turned[inside]])
+                scores = np.asarray(self._fine(poses, self._T))
+                unseen[j] = scores[0] - scores[1:].min() < _UNSEEN_SHARE * abs(scores[0])
+        return unseen
 
     def _searched(self) -> bool:
         """Search from several starts; return whether two ended at the best."""

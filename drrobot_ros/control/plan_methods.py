@@ -130,6 +130,7 @@ class Methods:
             {"picture": before},
             curve,
             made.stop_reason,
+            unseen=tuple(int(j) for j in np.flatnonzero(made.unseen)),
         )
 
     def _tracks(

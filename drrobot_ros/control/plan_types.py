@@ -55,6 +55,8 @@ class Plan:
         time_s: spent.
         pictures: uint8 [H,W,3] by name: start, goal, result, overlay, losses, as far as there are.
         details: of the motion found from tracks or a video; None else.
+        unseen_joints: free joints that a goal picture does not show, by name: a round flange looks
+            the same however it turns. Where they are is not known from the picture.
     """
 
     joint_names: tuple[str, ...]
@@ -70,6 +72,7 @@ class Plan:
     time_s: float
     pictures: dict[str, NDArray[np.uint8]]
     details: TrackMotion | VideoMotion | None = None
+    unseen_joints: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass
@@ -85,6 +88,7 @@ class Found:
     curve: tuple[tuple[int, float], ...]
     stop_reason: StopReason
     details: TrackMotion | VideoMotion | None = None
+    unseen: tuple[int, ...] = ()
 
 
 class Watch:

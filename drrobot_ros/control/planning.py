@@ -91,6 +91,7 @@ class Planner:
             time.perf_counter() - began,
             pictures,
             found.details,
+            tuple(self.model.joint_names[j] for j in found.unseen),
         )
 
     def trajectory(self, plan: Plan, q_now: Vector | None = None) -> Trajectory:

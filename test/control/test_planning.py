@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from drrobot_ros.control.candidate import Candidate
+from drrobot_ros.control.candidate import Candidate, Viewpoint
 from drrobot_ros.control.goals import JointGoal, LinkPoseGoal, PictureGoal, SentenceGoal
 from drrobot_ros.control.optimizers import StopReason
 from drrobot_ros.control.plan_config import PlanConfig
 from drrobot_ros.control.planning import Planner, PlanRequest
 from drrobot_ros.control.safety import UnsafeMotionError
 from drrobot_ros.errors import InputError
+from drrobot_ros.geometry.camera import look_at
 
 Q = np.array([0.3, -0.5, 0.8, 0.2, 0.6, -0.4])
 SHORT = PlanConfig(starts=1, iterations=60, budget_s=0.0)
@@ -45,10 +46,21 @@ def test_a_picture_is_reached_by_gauss_newton(planner, arm, splats, view) -> Non
     assert plan.pictures["overlay"].shape == (96, 128, 3)
     assert told[-1].picture().shape == (96, 128, 3)
     assert all(0 <= p.fraction <= 1 for p in told)
+    assert plan.unseen_joints == ()
     again = planner.plan(request)
     assert np.array_equal(again.q, plan.q)
     motion = planner.trajectory(plan)
     assert np.allclose(motion.q[0], Q) and np.allclose(motion.q[-1], plan.q[0])
+
+
+def test_joints_that_a_picture_does_not_show_are_named(planner, arm, splats, view) -> None:
+    """A camera so near that only the base and what turns with it are in the picture."""
+    eye = Viewpoint(view.camera, look_at(np.array([0.5, 0.3, 0.15]), np.array([0.0, 0.0, 0.1])))
+    goal = PictureGoal(picture(arm, splats, eye, Q))
+    config = PlanConfig(budget_s=0.0, start_spread=0.1, starts=1)
+    plan = planner.plan(PlanRequest([goal], Q, [eye], (), config))
+    assert set(arm.joint_names[4:]) <= set(plan.unseen_joints)
+    assert not set(arm.joint_names[:2]) & set(plan.unseen_joints)
 
 
 def test_goals_add_up(planner, arm) -> None:

@@ -7,8 +7,11 @@ import pytest
 import torch
 
 from drrobot_ros.control.candidate import Candidate
+from drrobot_ros.control.goals import SentenceGoal
 from drrobot_ros.control.objectives.text import TextSimilarity
 from drrobot_ros.control.optimizers import Progress, StopReason
+from drrobot_ros.control.plan_config import PlanConfig
+from drrobot_ros.control.planning import Planner, PlanRequest
 from drrobot_ros.control.text.captions import ArmPoses, HandPoses, pose_names
 from drrobot_ros.control.text.encoder import check_prompt, load_encoder
 from drrobot_ros.control.text.fit_small import accuracy, alignment, draw, evenness, train
@@ -208,6 +211,16 @@ def test_an_arm_is_led_to_a_prompt(own, arm, splats, arm_limits) -> None:
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1.0)
     again = pose_from_text(arm, splats, own, "reaching left", start, arm_limits, config=config)
     assert np.array_equal(found.q, again.q)
+
+
+def test_distances_count_beside_a_sentence(own, arm, splats) -> None:
+    planner = Planner(arm, splats, None, own)
+    start = np.array([0.0, -0.2, 1.4, 0.0, 0.8, 0.0])
+    for weight, told in ((0.01, True), (0.0, False)):
+        config = PlanConfig(budget_s=0.5, self_collision=weight, obstacles=0.0)
+        request = PlanRequest([SentenceGoal("reaching left")], start, config=config)
+        plan = planner.plan(request, lambda _: False)
+        assert ("self collision" in plan.terms) == told
 
 
 def test_posing_stops_when_told(own, arm, splats, arm_limits) -> None:

@@ -96,6 +96,15 @@ def test_camera_and_offsets_together(arm, result):
     assert not any(k.rejected for k in result.keyframes)
 
 
+def test_the_first_joint_is_told_from_a_turn_of_the_camera(arm, gaussians, front):
+    """The outline of the base tells them apart, to a tenth of a pixel."""
+    config = dataclasses.replace(CONFIG, fine_width=320, rounds=4)
+    found = calibrate(arm, gaussians, front, start(), config, joints=arm.joint_names[:5])
+    mm, deg = error_mm_deg(found.cameras["front"].T, T_FRONT)
+    assert mm < 2 and deg < 0.1, (mm, deg)
+    assert np.degrees(np.abs(found.offsets - OFFSETS))[:5].max() < 0.25
+
+
 def test_two_cameras_at_once(arm, gaussians, front, side):
     both = [list(pair) for pair in zip(front, side, strict=True)][:5]
     cameras = {**start(), "side": CalibrationCamera(T_SIDE @ SHIFT)}

@@ -8,6 +8,7 @@ import torch
 
 from drrobot_ros.estimation import Observation
 from drrobot_ros.estimation.calibration import CalibrationCamera, CalibrationConfig, calibrate
+from drrobot_ros.estimation.calibration.contours import Outlines
 from drrobot_ros.estimation.calibration.loose import LooseRobot
 from drrobot_ros.estimation.manifold import exp_se3
 from drrobot_ros.estimation.normal_equations import ImageModel, ImageTarget
@@ -38,15 +39,15 @@ def target(**more):
 class Drawn:
     """Evidence that knows the silhouette of a robot whose links are displaced."""
 
-    def __init__(self, robot, q):
-        self.model, self.q = ImageModel(robot.tree, robot.gaussians, robot.nq, robot.nv), q
+    def __init__(self, arm, robot, q):
+        self.outlines, self.q = Outlines(arm, robot), q
 
     def targets(self, camera, stage, levels, rendered, bare):
-        sharp = [dataclasses.replace(b, blur_radius=0) for b in bare]
-        alphas = [
-            self.model.images(q, T_FRONT, b).alpha for q, b in zip(self.q, sharp, strict=True)
+        seen = [
+            self.outlines(q, T_FRONT, -1, level.camera, hard=False)
+            for q, level in zip(self.q, levels, strict=True)
         ]
-        return [dataclasses.replace(b, mask=a) for b, a in zip(bare, alphas, strict=True)]
+        return [dataclasses.replace(b, mask=a) for b, a in zip(bare, seen, strict=True)]
 
     def agreement(self, target, rendered):
         return 0.9
@@ -88,7 +89,7 @@ def test_without_play_the_robot_is_as_it_is(arm, gaussians):
 def test_offsets_of_a_robot_that_is_not_its_mesh(arm, gaussians, loose):
     rng = np.random.default_rng(0)
     q = HOME + np.array([0.7, 0.4, 0.4, 0.7, 0.7, 1.2]) * rng.uniform(-1, 1, (8, 6))
-    drawn = Drawn(loose, np.hstack([q, SIGMA_M * rng.normal(size=(8, loose.slides))]))
+    drawn = Drawn(arm, loose, np.hstack([q, SIGMA_M * rng.normal(size=(8, loose.slides))]))
     blank = np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8)
     seen = [Observation(blank, CAMERA, float(i), x - OFFSETS) for i, x in enumerate(q)]
     start = CalibrationCamera(T_FRONT @ exp_se3(np.full(6, 0.01)))

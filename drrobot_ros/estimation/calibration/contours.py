@@ -1,68 +1,70 @@
-"""How far the rendered contour lies outside the one seen, everywhere alike.
+"""The robot's true outline at an estimate, in place of the one that splats draw.
 
-Splats overlap and are dilated, and masks are drawn a little too wide or too narrow: both shift the
-contour along its normal by part of a pixel, which a camera's distance does not explain but a turn
-of the base does. The shift is measured over all images of a camera, and splats are drawn in by it.
+Splats round edges and reach beyond them, by another part of a pixel on each side of a link: a turn
+of the base explains that as well as a shift of the contour. What they are off by is measured where
+the robot is thought to be, by drawing the meshes themselves there, and taken off what they are
+compared with: residuals are then those of the meshes, and only their derivatives those of splats.
 """
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
-from drrobot_ros.estimation.normal_equations import ImageTarget, RenderedImages
+from drrobot_ros.estimation.calibration.loose import AXES, LooseRobot
+from drrobot_ros.estimation.manifold import inverse_se3
+from drrobot_ros.estimation.normal_equations import FloatImage
+from drrobot_ros.geometry.camera import PinholeCamera
+from drrobot_ros.rendering.coverage import LinkMeshes
 
-MOST_PX = 2.0
 
-
-class ContourBias:
-    """How far splats are drawn in, per camera and image width.
+class Outlines:
+    """Draws the meshes of a robot with loose links.
 
     Args:
-        inset_px: what the splats themselves ask for.
-        cameras: how many.
+        model: the robot.
+        robot: the same with loose links.
     """
 
-    def __init__(self, inset_px: float, cameras: int) -> None:
-        self._start = inset_px
-        self._learned: list[dict[int, float]] = [{} for _ in range(cameras)]
+    def __init__(self, model: Any, robot: LooseRobot) -> None:
+        self._model, self._slides = model, robot.slides
+        self._loose = np.asarray(robot.links)
+        self._meshes = LinkMeshes.of(model.visuals)
 
-    def inset_px(self, camera: int, width: int) -> float:
-        """Return how far splats are drawn in, px."""
-        return self._learned[camera].get(width, self._start)
-
-    def learn(
+    def __call__(
         self,
-        camera: int,
-        width: int,
-        targets: Sequence[ImageTarget],
-        rendered: Sequence[RenderedImages],
-    ) -> float:
-        """Measure the shift of the contour and return the new inset, px."""
-        excess = length = 0.0
-        for target, image in zip(targets, rendered, strict=True):
-            if target.mask is None:
-                continue
-            trust = np.ones_like(target.mask) if target.mask_weight is None else target.mask_weight
-            if target.weight is not None:
-                trust = trust * target.weight
-            down, right = np.gradient(image.alpha)
-            edge = np.hypot(down, right)
-            # Only the contour tells of a shift of the contour, not a hole or a patch elsewhere.
-            near = _near(edge, 2) * trust
-            excess += float(((image.alpha - target.mask) * near).sum())
-            length += float((edge * trust).sum())
-        if length > 0:
-            shift = self.inset_px(camera, width) + excess / length
-            self._learned[camera][width] = float(
-                np.clip(shift, self._start - MOST_PX, self._start + MOST_PX)
-            )
-        return self.inset_px(camera, width)
+        q: NDArray[np.float64],
+        T: NDArray[np.float64],
+        link: int,
+        camera: PinholeCamera,
+        *,
+        hard: bool,
+    ) -> FloatImage:
+        """Return the share of every pixel that shows the robot [H,W].
+
+        Args:
+            q: joint positions and those of the links' slides [nq of the loose robot].
+            T: camera's pose [4,4] in the base, or in the link that carries it.
+            link: index of that link, -1: the base.
+            camera: intrinsics and size.
+            hard: 1 where a pixel's centre shows it, else 0, as masks are made.
+        """
+        own = np.ascontiguousarray(q[: len(q) - self._slides])
+        links = self._model.forward_kinematics(torch.from_numpy(own)).numpy()
+        T_base_camera = T if link < 0 else links[link] @ T
+        if self._slides:
+            slid = np.tile(np.eye(4), (len(links), 1, 1))
+            slid[self._loose, :3, 3] = q[len(own) :].reshape(-1, AXES)
+            links = links @ slid
+        return self._meshes.coverage(inverse_se3(T_base_camera) @ links, camera, hard=hard)
 
 
-def _near(edge: np.ndarray, reach: int) -> np.ndarray:
-    """Return 1 within so many pixels of an edge."""
+def reduced(plane: FloatImage, camera: PinholeCamera) -> FloatImage:
+    """Return a full-sized plane at the size of a level, as levels are made of masks."""
     import cv2
 
-    size = 2 * reach + 1
-    strong = (edge > 0.15).astype(np.uint8)
-    return np.asarray(cv2.dilate(strong, np.ones((size, size), np.uint8)), np.float32)
+    if plane.shape == (camera.height, camera.width):
+        return plane
+    size = (camera.width, camera.height)
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)

@@ -24,6 +24,7 @@ from drrobot_ros.estimation.calibration.result import (
 from drrobot_ros.estimation.calibration.stages import COARSE_WIDTH, Stage, stages_of, start_stages
 from drrobot_ros.estimation.calibration.unknowns import Unknowns
 from drrobot_ros.estimation.calibration.weights import view_weights
+from drrobot_ros.estimation.levels import Level
 from drrobot_ros.estimation.normal_equations import ImageTarget, RenderedImages
 from drrobot_ros.estimation.observation import Observation
 from drrobot_ros.estimation.problem import Solution, State, StopReason, View
@@ -98,7 +99,7 @@ class _Calibration:
         self.unknowns = Unknowns(model, robot, self.frames, config, joints)
         still = {n for n, k in zip(self.frames.names, self.frames.links, strict=True) if k < 0}
         self.evidence = evidence or ImageEvidence(config, frozenset(still))
-        self.pictures = Pictures(robot, self.frames, config, self.evidence)
+        self.pictures = Pictures(model, robot, self.frames, config, self.evidence)
         n = len(self.frames.frames)
         self.weights, self.reasons = np.ones(n), [""] * n
         self.residuals = self.residuals_before = np.full(n, np.nan)
@@ -127,7 +128,7 @@ class _Calibration:
                 self._tell(progress, stage.name, step + k, steps, f"round {k + 1}")
                 targets, rendered = self.pictures.targets(stage, levels, self.state)
                 self._judge(stage, targets, rendered)
-                solution, moved = self._round(stage, targets)
+                solution, moved = self._round(stage, levels, targets)
                 if solution.stop_reason is StopReason.NOTHING_VISIBLE:
                     break
                 if moved < SETTLED:
@@ -215,10 +216,12 @@ class _Calibration:
         pairs = [(t, render(self.pictures.fine, start, i, t)) for i, t in enumerate(targets)]
         self.residuals_before = np.array([silhouette_error(t, r) for t, r in pairs])
 
-    def _round(self, stage: Stage, targets: list[ImageTarget]) -> tuple[Solution, float]:
+    def _round(
+        self, stage: Stage, levels: list[Level], targets: list[ImageTarget]
+    ) -> tuple[Solution, float]:
         """Solve once; return the solution and the largest change of any unknown."""
         model = self.pictures.model(stage)
-        targets = self.pictures.true_contours(stage, targets, self.state, self.weights)
+        targets = self.pictures.true_contours(stage, levels, targets, self.state, self.weights)
         views: list[list[View]] = [[] for _ in self.frames.q]
         for i, (frame, target) in enumerate(zip(self.frames.frames, targets, strict=True)):
             views[frame.moment].append(

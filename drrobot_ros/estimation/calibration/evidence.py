@@ -96,6 +96,12 @@ class ImageEvidence:
         bare: Sequence[ImageTarget],
     ) -> list[ImageTarget]:
         """Return what the images of one camera are to be compared with."""
+        if all(level.mask is not None for level in levels):
+            # Parts of like colour have outlines of their own, which splats round.
+            return [
+                dataclasses.replace(self._with_depth(stage, level, own), mask=level.mask)
+                for level, own in zip(levels, bare, strict=True)
+            ]
         photos = PhotoSet(levels, rendered, camera in self._still, camera)
         answers = []
         if self._segmenter is not None:
@@ -135,13 +141,13 @@ class ImageEvidence:
                 background=np.zeros_like(parts.label),
                 color_sigma=self._config.parts_sigma,
             )
-        if "depth" in stage.terms and level.depth is not None:
-            target = dataclasses.replace(
-                target,
-                depth=level.depth,
-                depth_sigma=self._config.depth_sigma_m * stage.depth_factor,
-            )
-        return target
+        return self._with_depth(stage, level, target)
+
+    def _with_depth(self, stage: Stage, level: Level, target: ImageTarget) -> ImageTarget:
+        if "depth" not in stage.terms or level.depth is None:
+            return target
+        sigma = self._config.depth_sigma_m * stage.depth_factor
+        return dataclasses.replace(target, depth=level.depth, depth_sigma=sigma)
 
     def agreement(self, target: ImageTarget, rendered: RenderedImages) -> float:
         """Return how far they agree near the contour, where the image tells anything, 0..1."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrobot_ros.estimation.calibration.config import CalibrationConfig
-from drrobot_ros.estimation.calibration.contours import ContourBias
+from drrobot_ros.estimation.calibration.contours import Outlines, reduced
 from drrobot_ros.estimation.calibration.evidence import Evidence
 from drrobot_ros.estimation.calibration.frames import Frames
 from drrobot_ros.estimation.calibration.loose import LooseRobot
@@ -17,7 +17,12 @@ from drrobot_ros.estimation.calibration.result import Vector
 from drrobot_ros.estimation.calibration.stages import Stage
 from drrobot_ros.estimation.levels import Level
 from drrobot_ros.estimation.manifold import Coordinates
-from drrobot_ros.estimation.normal_equations import ImageModel, ImageTarget, RenderedImages
+from drrobot_ros.estimation.normal_equations import (
+    FloatImage,
+    ImageModel,
+    ImageTarget,
+    RenderedImages,
+)
 from drrobot_ros.estimation.problem import State
 from drrobot_ros.estimation.search import palette_of
 from drrobot_ros.estimation.segmentation import part_labels
@@ -31,20 +36,26 @@ class Pictures:
     """Renders the robot into the keyframes, and gathers what it is to be compared with.
 
     Args:
-        robot: with loose links or not; its splats are coloured by part.
+        model: the robot.
+        robot: the same with loose links or not; its splats are coloured by part.
         frames: the keyframes.
         config: settings.
         evidence: what images say of where the robot is.
     """
 
     def __init__(
-        self, robot: LooseRobot, frames: Frames, config: CalibrationConfig, evidence: Evidence
+        self,
+        model: Any,
+        robot: LooseRobot,
+        frames: Frames,
+        config: CalibrationConfig,
+        evidence: Evidence,
     ) -> None:
         self.frames, self.config, self.evidence = frames, config, evidence
         self.coordinates = Coordinates.of(robot.tree, robot.nq, robot.nv)
         gaussians = robot.gaussians
-        inset_px = float(getattr(gaussians, "inset_px", INSET_PX))
-        self._contours = ContourBias(inset_px, len(frames.names))
+        self._inset_px = float(getattr(gaussians, "inset_px", INSET_PX))
+        self._outlines = Outlines(model, robot)
         self._eps2d = float(getattr(gaussians, "eps2d", EPS2D))
         palette = palette_of(np.asarray(gaussians.part_colors))
 
@@ -73,7 +84,7 @@ class Pictures:
             depth_sigma=self.config.depth_sigma_m,
             robust=self.config.robust,
             eps2d=self._eps2d,
-            inset_px=self._contours.inset_px(camera, level.camera.width),
+            inset_px=self._inset_px,
         )
 
     def positions(self, state: State, i: int) -> Vector:
@@ -115,21 +126,39 @@ class Pictures:
         return targets, rendered
 
     def true_contours(
-        self, stage: Stage, targets: list[ImageTarget], state: State, weights: Vector
+        self,
+        stage: Stage,
+        levels: Sequence[Level],
+        targets: list[ImageTarget],
+        state: State,
+        weights: Vector,
     ) -> list[ImageTarget]:
-        """Return the targets with the splats drawn in as far as given masks say."""
-        masked = all(f.observation.mask is not None for f in self.frames.frames)
-        if stage.blur_px or not masked:
+        """Return the targets less what the splats' contour is off by at an estimate.
+
+        A mask of yes and no is compared with one that is made of the meshes in the same way: where
+        its steps lie tells more of a straight edge than how many pixels it has.
+        """
+        if stage.blur_px or stage.is_coarse:
             return targets
         out = list(targets)
-        for c in range(len(self.frames.names)):
-            index = [i for i in self.frames.of_camera(c) if weights[i] > 0]
-            rendered = [self.render(self.fine, state, i, targets[i]) for i in index]
-            width = targets[self.frames.of_camera(c)[0]].width
-            inset_px = self._contours.learn(c, width, [targets[i] for i in index], rendered)
-            for i in self.frames.of_camera(c):
-                out[i] = dataclasses.replace(targets[i], inset_px=inset_px)
+        for i in map(int, np.flatnonzero(weights > 0)):
+            mask = targets[i].mask
+            assert mask is not None
+            drawn = self.render(self.fine, state, i, targets[i]).alpha
+            outline = self.outline(state, i, levels[i])
+            out[i] = dataclasses.replace(targets[i], mask=mask + drawn - outline)
         return out
+
+    def outline(self, state: State, i: int, level: Level) -> FloatImage:
+        """Return the share of every pixel of image i that the robot's meshes cover."""
+        frame = self.frames.frames[i]
+        mask = frame.observation.mask
+        hard = level.mask is not None and mask is not None and mask.dtype == np.bool_
+        camera = frame.observation.camera if hard else level.camera
+        T, link = state.T_cameras[frame.camera], self.frames.links[frame.camera]
+        return reduced(
+            self._outlines(self.positions(state, i), T, link, camera, hard=hard), level.camera
+        )
 
     def overlay(self, state: State, i: int) -> NDArray[np.uint8]:
         """Return image i with the robot's contour as estimated."""
@@ -141,7 +170,7 @@ class Pictures:
             height=camera.height,
             camera_link=self.frames.links[frame.camera],
             eps2d=self._eps2d,
-            inset_px=self._contours.inset_px(frame.camera, camera.width),
+            inset_px=self._inset_px,
         )
         return draw_contour(frame.observation.image, self.render(self.fine, state, i, bare).alpha)
 

@@ -30,6 +30,7 @@ class LooseRobot:
         nq: number of positions.
         nv: number of velocities.
         slides: how many of these are the links' own.
+        links: indices of the links that slide, in the order of their slides.
         lower: limits [nq].
         upper: limits [nq].
     """
@@ -39,6 +40,7 @@ class LooseRobot:
     nq: int
     nv: int
     slides: int
+    links: NDArray[np.integer]
     lower: NDArray[np.float64]
     upper: NDArray[np.float64]
 
@@ -48,7 +50,7 @@ class LooseRobot:
         tree = model.tree
         lower, upper = np.asarray(model.lower, np.float64), np.asarray(model.upper, np.float64)
         if sigma_m <= 0:
-            return cls(tree, gaussians, model.nq, model.nv, 0, lower, upper)
+            return cls(tree, gaussians, model.nq, model.nv, 0, np.zeros(0, int), lower, upper)
         index = np.asarray(gaussians.link_index)
         links = np.unique(index)
         count, slides = len(tree.link_names), AXES * len(links)
@@ -99,6 +101,7 @@ class LooseRobot:
             model.nq + slides,
             model.nv + slides,
             slides,
+            links,
             np.concatenate([lower, -free]),
             np.concatenate([upper, free]),
         )

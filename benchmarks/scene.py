@@ -23,7 +23,7 @@ from scene_runs import VARIANTS, settings, simulated, ycb, ycb_frames
 from tqdm import tqdm
 
 SCENES = 2 if QUICK else 30
-ABLATION_SCENES = 1 if QUICK else 6
+ABLATION_SCENES = 1 if QUICK else 10
 REAL = 1 if QUICK else 15
 PARTS = ("simulated", "real", "ablation", "grasp")
 

@@ -6,11 +6,13 @@ then: it is carried on by the encoders' motion if there are any, has to explain 
 better than the estimate there is, and is believed only once the tracker's own agreement has held.
 """
 
+import atexit
 import contextlib
 import dataclasses
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +33,8 @@ FARTHEST = 0.5  # rad or m: farther off a start is no help
 CLOSE = 0.25
 # One search in so many is everywhere: what covered the arm for a moment is gone by then.
 EVERY = 3
+# The end of the process waits for a search at most so long.
+EXIT_S = 10.0
 # The next search everywhere waits as long as the last took: half of a core is enough.
 
 Run = Callable[[Callable[[], None]], None]
@@ -89,7 +93,7 @@ class Found:
 
 
 def in_thread(work: Callable[[], None]) -> None:
-    """Run work in a thread of low priority that does not keep the process alive."""
+    """Run work in a thread of low priority; the process waits for it at its end, but not long."""
 
     def run() -> None:
         # On Linux priorities are the threads' own.
@@ -97,7 +101,21 @@ def in_thread(work: Callable[[], None]) -> None:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
         work()
 
-    threading.Thread(target=run, name="recovery", daemon=True).start()
+    thread = threading.Thread(target=run, name="recovery", daemon=True)
+    thread.start()
+    _threads.add(thread)
+
+
+# The kernels of a search read the robot, which the end of the process frees under their hands.
+_threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+
+
+@atexit.register
+def wait_for_searches() -> None:
+    """Wait until no search is under way, ten seconds at most; called at the end of the process."""
+    until = time.monotonic() + EXIT_S
+    for thread in list(_threads):
+        thread.join(max(until - time.monotonic(), 0.0))
 
 
 class Recovery:

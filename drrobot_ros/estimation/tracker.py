@@ -1,6 +1,7 @@
 """Joint angles and camera poses from a stream of images, each warm-started from the last."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -218,9 +219,11 @@ class Tracker:
         start = Start(q, {s.name: self._pose(s.name) for s in seen})
         seen = [self._without_hidden(s, start) for s in seen]
         start = self._recovered(seen, start, first.joint_positions)
+        predicted = self._start_prior(start.q)
         if self._belief.gave_up or (self._belief.search_due and not self._recovery.searching):
             start = dataclasses.replace(start, q=self._find(seen, start, readings is not None))
-        predicted = JointPrior(start.q, sigma) if self._started and dt > 0 else None
+        if self._started and dt > 0:
+            predicted = JointPrior(start.q, sigma)
         joints = self._memory.priors(predicted, readings)
         priors = dataclasses.replace(self._camera_priors(), joints=joints)
         solution, targets = self._refine(seen, start, priors, started)
@@ -318,17 +321,31 @@ class Tracker:
         self._stamp_s = stamp_s
         return dt
 
+    def _start_prior(self, q: Vector) -> JointPrior | None:
+        """Return what a start says of joints: what the image hardly shows stays near it."""
+        sigma = self._start_sigma()
+        return JointPrior(q, np.full(self.model.nv, sigma)) if sigma > 0 else None
+
+    def _start_sigma(self) -> float:
+        return self.config.start_sigma_rad * (0.5 if self._started else 1.0)
+
     def _find(self, seen: list[Seen], start: Start, encoders: bool) -> Vector:
-        config = self.config
-        sigma = config.start_sigma_rad * (0.5 if self._started else 1.0)
+        config, sigma = self.config, self._start_sigma()
+        solve = functools.partial(self._solve_coarsely, known=self._start_prior(start.q))
         if encoders and config.encoder_sigma_rad > 0:
             total = np.hypot(config.encoder_sigma_rad, config.encoder_offset_sigma_rad)
             sigma = min(sigma, 3 * float(total))
+        return self._finder.find(seen, start, sigma, solve)
 
-        return self._finder.find(seen, start, sigma, self._solve_coarsely)
-
-    def _solve_coarsely(self, seen: list[Seen], start: Start, stages: list[Stage]) -> Vector:
-        return self._refinement.solve(seen, start, stages, self._camera_priors())[0].q
+    def _solve_coarsely(
+        self,
+        seen: list[Seen],
+        start: Start,
+        stages: list[Stage],
+        known: JointPrior | None = None,
+    ) -> Vector:
+        priors = dataclasses.replace(self._camera_priors(), joints=[] if known is None else [known])
+        return self._refinement.solve(seen, start, stages, priors)[0].q
 
     def _camera_priors(self) -> Priors:
         found = {name: camera.prior(self.config) for name, camera in self._cameras.items()}
@@ -358,7 +375,8 @@ class Tracker:
         started: float,
     ) -> Estimate:
         config = self.config
-        q, poses = solution.q, solution.state.T_cameras
+        # Start plus offset may round past a limit.
+        q, poses = np.clip(solution.q, *self._limits), solution.state.T_cameras
         images, agreements, outlines, depths = [], [], [], []
         for s, target, T in zip(seen, targets, poses, strict=True):
             camera, level = self._cameras[s.name], s.levels[max(s.levels)]

@@ -1,6 +1,7 @@
 """A lost robot is searched beside tracking, and believed only once images agree."""
 
 import dataclasses
+import time
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from drrobot_ros.estimation.recovery import (
     Query,
     Recovery,
     flips,
+    in_thread,
     nearest_turn,
     revolute_joints,
+    wait_for_searches,
 )
 from drrobot_ros.geometry.camera import PinholeCamera, look_at
 from drrobot_ros.simulation import SceneConfig, SimulatedRobot
@@ -91,6 +94,14 @@ def test_a_search_that_fails_says_so_and_finds_nothing(arm):
     recovery.start(Query("camera", IMAGE, Q, T), "near", 0.3)
     assert len(recovery.take().q) == 0
     assert "no such thing" in recovery.failure
+
+
+def test_the_end_of_the_process_waits_for_a_search():
+    done = []
+    in_thread(lambda: (time.sleep(0.3), done.append(True)))
+    assert not done
+    wait_for_searches()
+    assert done
 
 
 def test_what_was_found_moves_on_with_the_encoders(arm):

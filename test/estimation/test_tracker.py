@@ -65,6 +65,19 @@ def test_finds_the_joints_from_ten_degrees_off_without_a_mask(arm, gaussians, cl
     assert estimate.stamp_s == pytest.approx(11 / 30)
 
 
+def test_a_start_is_believed_as_far_as_it_is_said_to_be_known(arm, gaussians, clip):
+    found = {}
+    start = off(clip.q[0], 3)
+    for sigma in (1e-4, 0.1):
+        tracker = Tracker(
+            arm, gaussians, dataclasses.replace(QUIET, start_sigma_rad=sigma, search_hypotheses=60)
+        )
+        tracker.reset(start, T_BASE_CAMERA)
+        found[sigma] = tracker.update(see(clip, 0)).q
+    assert np.degrees(np.abs(found[1e-4] - start)).max() < 0.3
+    assert np.degrees(np.abs(found[0.1] - start)).max() > 2.0
+
+
 def test_a_given_mask_makes_it_sharper(arm, gaussians, clip):
     tracker = Tracker(arm, gaussians, QUIET)
     tracker.reset(off(clip.q[0], 8, seed=1), T_BASE_CAMERA)

@@ -76,8 +76,8 @@ def surface_tracks(scene: Scene, q: np.ndarray, count: int = 600) -> TrackSet:
     return TrackSet(pixels, size, np.arange(len(q)) / RATE_HZ, seen)
 
 
-def sampling(scene: Scene, q: np.ndarray, tracks: TrackSet) -> tuple[float, float]:
-    """Return the Chamfer distances, px and px^2, of a robot to tracks of itself in a motion."""
+def apart(scene: Scene, q: np.ndarray, tracks: TrackSet) -> tuple[float, float]:
+    """Return the Chamfer distances, px and px^2, of a robot's motion [T,nq] to tracks."""
     planner = scene.planner
     links, _ = splat_centres(scene.model, planner.gaussians, q[0])
     points = RobotPoints(links, np.asarray(planner.gaussians.means, np.float64))
@@ -143,8 +143,10 @@ def _retarget(bench: Benchmark, source: Scene) -> None:
             cpu.append(time.process_time() - began)
             d = plan.details
             assert isinstance(d, TrackMotion)
-            ends.append((d.start_chamfer_px, d.chamfer_px, d.start_chamfer_px2, d.chamfer_px2))
-            floors.append(sampling(source, shown, tracks))
+            # Of what is planned: a motion that would touch itself has been mended.
+            px, px2 = apart(other, plan.q, tracks)
+            ends.append((d.start_chamfer_px, px, d.start_chamfer_px2, px2))
+            floors.append(apart(source, shown, tracks))
         start, end, start2, end2 = np.array(ends).T
         bench.add(
             f"tracks: Panda's retargeted to {name}, Chamfer distance (of squares) falls",

@@ -109,8 +109,13 @@ class Benchmark:
         }
         self.add(name, round(1e3 * timing.median_s, 4), "ms", floor=floor_ms, **extra, **more)
 
-    def finish(self) -> int:
-        """Print the table, write the results, return the exit status: 1 if a row is not ok."""
+    def finish(self, *, keep_others: bool = False) -> int:
+        """Print the table, write the results, return the exit status: 1 if a row is not ok.
+
+        Args:
+            keep_others: rows of the results there are stay, each with the commit and load it was
+                measured at, where this run has none of their name.
+        """
         result = {
             "commit": _git("rev-parse", "HEAD") + ("-dirty" if _git("status", "--short") else ""),
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -120,6 +125,8 @@ class Benchmark:
         }
         RESULTS.mkdir(exist_ok=True)
         path = RESULTS / f"{self.name}.json"
+        if keep_others and path.is_file():
+            result["rows"] = _merged(json.loads(path.read_text()), self.rows)
         path.write_text(json.dumps(result, indent=1) + "\n")
         print(f"\n{self.name}: commit {result['commit'][:12]}, {result['machine']['cpu']}")
         for row in self.rows:
@@ -129,6 +136,14 @@ class Benchmark:
         if failed:
             print("not ok: " + "; ".join(failed))
         return 1 if failed else 0
+
+
+def _merged(before: dict[str, Any], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows there were, in their order, with those measured anew in their place."""
+    anew = {row["name"]: row for row in rows}
+    about = {"commit": before["commit"], "load": before["machine"]["load"]}
+    merged = [anew.pop(row["name"], {**about, **row}) for row in before["rows"]]
+    return [*merged, *anew.values()]
 
 
 def machine() -> dict[str, Any]:

@@ -5,11 +5,16 @@ changes one thing (``tracking_scenes.py``; videos are rendered once and kept in 
 joint starts five degrees off, a free camera 3 cm and 1.5 degrees off. Errors count after the first
 15 images. A video is tracked to the end if the worst of joints 1-6 is under 2 degrees in the median
 of its last 15 images. A robot without the data at hand is left out, and said so.
+
+    [TRACKING_PARTS=speed] python benchmarks/tracking.py
+
+With that only the speed is measured, and the other rows of the results stay.
 """
 
 import dataclasses
 import functools
 import multiprocessing
+import os
 import sys
 
 import numpy as np
@@ -263,6 +268,9 @@ def main() -> int:
         training="none",
     )
     lab = Lab()
+    if os.environ.get("TRACKING_PARTS") == "speed":  # on a machine that does nothing else
+        add_speed(bench, lab)
+        return bench.finish(keep_others=True)
     videos = (VIDEOS[1], VIDEOS[3]) if QUICK else VIDEOS
     settings = [EASY, "moving box in front"] if QUICK else list(SETTINGS)
     # Searches beside tracking take as long as the machine is busy; they have rows of their own.

@@ -6,6 +6,8 @@ a degree. A robot's colour also changes with its shading towards the contour, of
 differs from the wall there: what varies on either side is no sign of the other side.
 """
 
+import dataclasses
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -58,6 +60,7 @@ def soften_contour(
     return mask, out
 
 
+@dataclasses.dataclass(frozen=True)
 class _Side:
     """Colours of the sure pixels on one side of the contour, around each of n pixels.
 
@@ -67,8 +70,9 @@ class _Side:
         spread: covariance of their colours [n,3,3], noise included.
     """
 
-    def __init__(self, area: Vector, mean: Vector, spread: Vector) -> None:
-        self.area, self.mean, self.spread = area, mean, spread
+    area: Vector
+    mean: Vector
+    spread: Vector
 
     @classmethod
     def of(cls, planes: FloatImage, weight: FloatImage, at: tuple, reach_px: int) -> "_Side":

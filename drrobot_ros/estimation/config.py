@@ -113,8 +113,8 @@ class TrackerConfig:
     )
     start_sigma_rad: float = setting(
         0.2,
-        "how wrong the start may be: the first image is searched that far, and what it hardly shows "
-        "stays that near",
+        "how wrong the start may be: the first image is searched that far, and what it hardly "
+        "shows stays that near",
         unit="rad or m",
         minimum=0.0,
         maximum=3.2,

@@ -261,8 +261,7 @@ class VisualServo:
             if not self._matches:
                 self._end(ServoState.REACHED, "")
                 return
-            aim = np.where(np.isfinite(now), self.goal + self.observer.offsets, encoders)
-            self._before_match = aim, self._sigma
+            self._before_match = self.goal + self.observer.offsets, self._sigma
             self._near = 0
 
     def match(self, stamp_s: float, turn: Vector, sigma: Vector, encoders: Vector) -> None:

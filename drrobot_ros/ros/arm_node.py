@@ -105,6 +105,9 @@ class ArmNode(Node):
         settings: class of its settings.
         library: the parts of the library behind it; None: the real ones.
 
+    Attributes:
+        rectified: whether the camera's images are, and goal pictures.
+
     Raises:
         InputError: a parameter's start value is not valid, or the controller is not known.
     """
@@ -133,6 +136,7 @@ class ArmNode(Node):
         self.clock = SmoothClock(self)
         self.robot: Robot | None = None
         self._info: CameraInfo | None = None
+        self.rectified = True
         self._camera_pose: PoseWithCovarianceStamped | None = None
         self.busy = threading.Lock()
         self.worker: LatestWorker[Callable[[], None]] = LatestWorker(
@@ -207,6 +211,11 @@ class ArmNode(Node):
     def _camera_info(self, message: CameraInfo) -> None:
         self._info = message
 
+    @property
+    def info(self) -> CameraInfo | None:
+        """The newest message of the camera."""
+        return self._info
+
     def _camera_moved(self, message: PoseWithCovarianceStamped) -> None:
         self._camera_pose = message
 
@@ -250,7 +259,7 @@ class ArmNode(Node):
         if info is None:
             topic = self.resolve_topic_name("camera_info")
             raise InputError(f"the camera is not known: nothing came on {topic}")
-        camera = camera_from_info(info)
+        camera = camera_from_info(info, rectified=self.rectified)
         settings = self.settings.config
         if settings.camera_pose:
             return camera, matrix_from_numbers(settings.camera_pose)

@@ -101,10 +101,15 @@ class CameraInputs:
             qos.subscribe(node, Image, reader.topic(name), add, quality)
 
     def _is_rectified(self, name: str, settings: CameraSettings) -> bool:
-        if settings.image_rectified != "auto":
-            return settings.image_rectified == "yes"
-        topic = self._node.resolve_topic_name(f"{name}/image" if name else "image")
-        return "raw" not in topic.rsplit("/", 1)[-1]
+        topic = f"{name}/image" if name else "image"
+        return is_rectified(self._node, topic, settings.image_rectified)
+
+
+def is_rectified(node: Node, topic: str, said: str) -> bool:
+    """Return whether a topic's images are, by the setting ``image_rectified`` and its name."""
+    if said != "auto":
+        return said == "yes"
+    return "raw" not in node.resolve_topic_name(topic).rsplit("/", 1)[-1]
 
 
 def _current(parameters: "Parameters[CameraSettings]") -> CameraSettings:

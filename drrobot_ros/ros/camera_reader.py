@@ -149,10 +149,7 @@ class CameraReader:
         self._calibration = calibration
 
     def _lens_of(self, info: Any) -> Lens:
-        camera = conversions.camera_from_info(info, rectified=self._rectified)
-        if self._rectified:
-            return Lens(camera)
-        return Lens(camera, tuple(info.d), info.distortion_model)
+        return lens_from_info(info, rectified=self._rectified)
 
     def _check_stamp(self, frame: Frame) -> int:
         topic = self.topic("image")
@@ -198,6 +195,18 @@ class CameraReader:
             given = found.get("ignore_mask", np.zeros(size, np.float32))
             found["ignore_mask"] = np.maximum(given, self._outside.astype(np.float32))
         return found
+
+
+def lens_from_info(info: Any, *, rectified: bool) -> Lens:
+    """Return what is to be taken out of the images that a CameraInfo belongs to.
+
+    Raises:
+        InputError: it is not calibrated, or of a model that is not known.
+    """
+    camera = conversions.camera_from_info(info, rectified=rectified)
+    if rectified:
+        return Lens(camera)
+    return Lens(camera, tuple(info.d), info.distortion_model)
 
 
 def _calibration(info: Any) -> tuple[Any, ...]:

@@ -120,3 +120,23 @@ class VisualServoSettings(ArmNodeSettings):
     command_rate_hz: float = setting(
         50.0, "how often the law is asked for a correction", unit="Hz", minimum=1.0, maximum=200.0
     )
+    compare_pictures: bool = setting(
+        True,
+        "a goal that is a picture: subscribe to image, and read the last bit of the error from the "
+        "difference of the two pictures; false: the estimates have the last word",
+    )
+    picture_patience_s: float = setting(
+        2.0,
+        "an arm at rest waits so long for a picture that can be compared, then the estimates have "
+        "the last word",
+        unit="s",
+        minimum=0.1,
+        maximum=60.0,
+    )
+    image_rectified: str = setting(
+        "auto",
+        "yes: image and goal pictures are rectified and P of camera_info is used; no: K is used, "
+        "and what D says is taken out of both; auto: yes, unless the topic's name says raw",
+        choices=("auto", "yes", "no"),
+        read_only=True,
+    )

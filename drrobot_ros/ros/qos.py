@@ -50,7 +50,7 @@ def publisher(node: Node, kind: type, topic: str, profile: QoSProfile) -> Any:
 
 def subscribe(
     node: Node, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile
-) -> None:
+) -> Any:
     """Subscribe; yaml can change the profile: ``qos_overrides.<topic>.subscription.*``."""
     options = QoSOverridingOptions.with_default_policies()
-    node.create_subscription(kind, topic, callback, profile, qos_overriding_options=options)
+    return node.create_subscription(kind, topic, callback, profile, qos_overriding_options=options)

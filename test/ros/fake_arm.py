@@ -5,21 +5,23 @@ Everything it executes is kept, to be judged.
 
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 import rclpy
 from control_msgs.action import FollowJointTrajectory
 from rclpy.action import ActionServer, GoalResponse
 from rclpy.executors import SingleThreadedExecutor
-from sensor_msgs.msg import CameraInfo, JointState
+from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Header
 
 from drrobot_msgs.msg import EstimatorStatus
 from drrobot_ros.geometry.camera import PinholeCamera, look_at
 from drrobot_ros.robot import RobotModel
 from drrobot_ros.ros import qos
-from drrobot_ros.ros.conversions import info_from_camera, ns_to_stamp
+from drrobot_ros.ros.conversions import info_from_camera, ns_to_stamp, stamp_to_s
 from drrobot_ros.ros.diagnostics import Diagnostics
+from drrobot_ros.ros.images import rgb_to_image
 from drrobot_ros.ros.joints import JointNames
 from drrobot_ros.ros.motion import Arm, Sway
 from drrobot_ros.ros.trajectory_action import TrajectoryInterface
@@ -90,10 +92,15 @@ class FakeArm:
         self._joints = node.create_publisher(JointState, "joint_states", qos.OUTPUT)
         self._status = node.create_publisher(EstimatorStatus, "pose_estimator/status", qos.OUTPUT)
         self._info = node.create_publisher(CameraInfo, "camera_info", qos.OUTPUT)
+        self._image = node.create_publisher(Image, "image", qos.OUTPUT)
         self._random = np.random.default_rng(0)
         self.state, self.silent = EstimatorStatus.TRACKING, False
         self.stuck: np.ndarray | None = None
         self.sees = True
+        self.camera, self.bias, self.stddev = CAMERA, np.zeros(len(HOME)), 0.003
+        #: What the camera sees at true positions; None: nobody publishes images.
+        self.draw: Callable[[np.ndarray], np.ndarray] | None = None
+        self._looks = 0
         node.create_timer(0.01, self._publish_joints)
         node.create_timer(1 / 20, self._publish_estimate)
         self.executor = SingleThreadedExecutor()
@@ -113,6 +120,7 @@ class FakeArm:
     def reset(self) -> None:
         """Be well again."""
         self.state, self.silent, self.stuck, self.sees = EstimatorStatus.TRACKING, False, None, True
+        self.bias, self.stddev, self.draw = np.zeros(len(HOME)), 0.003, None
 
     def _now(self, late_s: float = 0.0):
         return ns_to_stamp(time.time_ns() - round(late_s * 1e9))
@@ -127,11 +135,14 @@ class FakeArm:
     def _publish_estimate(self) -> None:
         late_s = 0.05
         header = Header(stamp=self._now(late_s), frame_id="camera")
-        self._info.publish(info_from_camera(CAMERA, header))
+        self._info.publish(info_from_camera(self.camera, header))
         if not self.sees:
             return
-        q = self.arm.at(time.time() - late_s) - self.offsets
-        q = q + self._random.normal(0, np.deg2rad(0.15), len(q))
+        q = self.arm.at(stamp_to_s(header.stamp)) - self.offsets
+        self._looks += 1
+        if self.draw is not None and self._looks % 2:
+            self._image.publish(rgb_to_image(self.draw(q), header))
+        q = q + self.bias + self._random.normal(0, np.deg2rad(0.15), len(q))
         self._status.publish(
             EstimatorStatus(
                 header=header,
@@ -139,7 +150,7 @@ class FakeArm:
                 reason="" if self.state == EstimatorStatus.TRACKING else "as the test has it",
                 joint_names=list(self.names.index),
                 position=q.tolist(),
-                position_stddev=[0.003] * len(q),
+                position_stddev=[self.stddev] * len(q),
             )
         )
 

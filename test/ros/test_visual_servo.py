@@ -9,15 +9,21 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("drrobot_msgs", reason="drrobot_msgs is not built")
 
 from action_msgs.msg import GoalStatus
-from arm_world import ArmWorld, skip_where_busy, watched
-from fake_arm import HOME
+from arm_world import URDF, ArmWorld, skip_where_busy, watched
+from drawn_arm import CLOSE, drawn, speckled
+from fake_arm import CAMERA, HOME
+from std_msgs.msg import Header
 
 from drrobot_msgs.action import VisualServo
 from drrobot_msgs.msg import EstimatorStatus
+from drrobot_ros.geometry.pose_numbers import numbers_from_pose
+from drrobot_ros.robot import RobotModel
+from drrobot_ros.ros.images import rgb_to_image
 
 OFFSETS = np.deg2rad([5.0, -5.0, 5.0, -5.0, 5.0, -5.0])
 THERE = HOME + np.array([0.5, -0.3, 0.2, 0.4, -0.2, 0.5])
 FAR = HOME + np.array([2.4, -0.3, 0.2, 0.4, -0.2, 0.5])
+SHOWN = HOME + np.array([0.3, -0.2, 0.2, 0.2, -0.2, 0.0])
 NAMES = [f"joint_{i}" for i in range(1, 7)]
 R = VisualServo.Result
 
@@ -34,24 +40,32 @@ PATIENT = {  # the machine may have much else to do
 class World(ArmWorld):
     """An arm, the node, and a client of its action."""
 
-    def __init__(self, start_node) -> None:
+    def __init__(self, start_node, folder) -> None:
         action = (VisualServo, "visual_servo/visual_servo")
         node = "drrobot_ros.ros.nodes.visual_servo"
-        super().__init__(start_node, node, action, OFFSETS, PATIENT)
+        self.splats = speckled(RobotModel.load(URDF))
+        self.splats.save(folder / "splats.npz")
+        pose = [float(x) for x in numbers_from_pose(CLOSE)]
+        values = {"splats": folder / "splats.npz", "camera_pose": pose, "plan.budget_s": 60.0}
+        super().__init__(start_node, node, action, OFFSETS, {**PATIENT, **values})
+        self.fake.camera = CAMERA.resized(400, 300)
 
     def send(self, q=None, **goal):
         if q is not None:
             goal |= {"joint_names": NAMES, "positions": [float(x) for x in q]}
         return self.request(VisualServo.Goal(**goal))
 
+    def draw(self, q: np.ndarray) -> np.ndarray:
+        return drawn(self.fake.model, self.splats, q, self.fake.camera)
+
     def off_deg(self, q) -> float:
         return float(np.rad2deg(np.abs(self.fake.true_q() - q)).max())
 
 
 @pytest.fixture(scope="module")
-def world(start_node):
+def world(start_node, tmp_path_factory):
     skip_where_busy()
-    world = World(start_node)
+    world = World(start_node, tmp_path_factory.mktemp("servo"))
     yield world
     world.close()
 
@@ -89,6 +103,46 @@ def test_an_encoder_that_slips_is_followed(world: World) -> None:
     fake.arm.told.clear()
     fake.arm.start = fake.arm.at(time.time())
     time.sleep(1.0)
+
+
+def picture_goal(world: World):
+    """Send the arm to where a picture, larger than the camera's, shows it."""
+    larger = CAMERA.resized(480, 360)
+    image = rgb_to_image(drawn(world.fake.model, world.splats, SHOWN, larger), Header())
+    return world.result(world.send(image=image, execute=True))[1]
+
+
+def test_pictures_tell_what_the_estimator_gets_wrong(world: World) -> None:
+    """An estimate that is 2 degrees off brings the arm there, unless pictures are compared."""
+    fake = world.fake
+    bias = np.deg2rad([0, 0, 2.0, 0, 0, 0])
+    fake.bias, fake.stddev = bias, 0.02
+    time.sleep(1.5)
+    result = picture_goal(world)
+    assert result.outcome == R.REACHED, result.message
+    assert "by estimates alone: no image came on /image" in result.message
+    assert np.rad2deg(abs(fake.true_q() - SHOWN))[2] > 1.5
+    fake.draw = world.draw
+    result = picture_goal(world)
+    assert result.outcome == R.REACHED, result.message
+    assert "compared" in result.message
+    assert world.off_deg(SHOWN) < 0.7, np.rad2deg(fake.true_q() - SHOWN)
+
+
+def test_images_are_heard_for_pictures_only(world: World) -> None:
+    fake = world.fake
+    fake.draw = world.draw
+    heard = lambda: fake.node.count_subscribers("/image")  # noqa: E731
+    assert heard() == 0
+    handle = world.send(THERE, execute=True)
+    assert heard() == 0
+    world.until(handle.cancel_goal_async().result)
+    world.result(handle)
+    handle = world.send(image=rgb_to_image(fake.draw(SHOWN), Header()), execute=True)
+    world.until(lambda: heard() == 1)
+    world.until(handle.cancel_goal_async().result)
+    world.result(handle)
+    world.until(lambda: heard() == 0)
 
 
 def moving(world: World):

@@ -19,14 +19,21 @@ from drrobot_ros.control.servo import ServoState, VisualServo
 from drrobot_ros.control.servo_goal import read_by_tracker
 from drrobot_ros.errors import DrRobotError, InputError
 from drrobot_ros.ros.arm_node import ArmNode, ControlLibrary, Robot
+from drrobot_ros.ros.camera_inputs import is_rectified
+from drrobot_ros.ros.camera_pictures import CameraPictures
+from drrobot_ros.ros.camera_reader import CameraReader, lens_from_info
 from drrobot_ros.ros.control_goals import named_positions, read_objectives
 from drrobot_ros.ros.control_settings import VisualServoSettings
+from drrobot_ros.ros.diagnostics import WARN
 from drrobot_ros.ros.estimate_input import Seen
 from drrobot_ros.ros.goal_server import GoalServer
+from drrobot_ros.ros.images import image_to_rgb, rgb_to_image
 from drrobot_ros.ros.latest import LatestWorker
 from drrobot_ros.ros.parameters import Parameters, warn_of_unknown
+from drrobot_ros.ros.picture_match import PictureMatch
 from drrobot_ros.ros.rate_limit import RateLimit
 from drrobot_ros.ros.runner import run
+from drrobot_ros.ros.settings import CameraSettings
 from drrobot_ros.ros.timers import steady_timer
 
 Result = VisualServoAction.Result
@@ -50,6 +57,7 @@ class _Active:
         begun_s: when it was accepted, on the steady clock.
         target: wanted positions [nq], once they are known.
         servo: brings the arm there, once it may.
+        match: compares the camera's pictures with the goal's; None: the goal is none.
         code: how it is to end, once that is known.
         message: for people.
         cancelled: no motion is to begin any more.
@@ -61,6 +69,7 @@ class _Active:
     begun_s: float
     target: Vector | None = None
     servo: VisualServo | None = None
+    match: PictureMatch | None = None
     code: int | None = None
     message: str = ""
     cancelled: bool = False
@@ -71,11 +80,22 @@ class _Active:
         if self.code is None:
             self.code, self.message = code, message
 
+    @property
+    def words(self) -> str:
+        """How near it is, and what says so, for people."""
+        residual = math.nan if self.servo is None else self.servo.residual
+        if self.match is None or (self.match.compared == 0 and not self.match.why):
+            return f"seen {residual:.4f} from the goal"
+        if self.match.why:
+            return f"seen {residual:.4f} from the goal, by estimates alone: {self.match.why}"
+        return f"seen {residual:.4f} from the goal, its picture and the camera's compared"
+
 
 class VisualServoNode(ArmNode):
     """Corrects an arm at the camera's rate until it is seen where it is wanted.
 
-    Subscribes: joint_states, camera_info, pose_estimator/status, pose_estimator/camera_pose;
+    Subscribes: joint_states, camera_info, pose_estimator/status, pose_estimator/camera_pose; image
+    while a goal that is a picture is worked on;
     robot_description unless the parameter robot is set.
     Action: ~/visual_servo, one goal at a time.
     Client of the arm's controller: an action FollowJointTrajectory, or a topic JointTrajectory.
@@ -91,6 +111,9 @@ class VisualServoNode(ArmNode):
         super().__init__("visual_servo", VisualServoSettings, library, **kwargs)
         self._plan = Parameters(self, PlanConfig, "plan.")
         self._rate = RateLimit()
+        self.rectified = is_rectified(self, "image", self.settings.config.image_rectified)
+        self._pictures = CameraPictures(self)
+        self._reader = CameraReader("", CameraSettings, self.diagnostics, rectified=self.rectified)
         self._planner: Any = None
         self._thinking_s = 0.05
         self._steps: LatestWorker[_Active] = LatestWorker(self._step, self._failed, "servo")
@@ -115,8 +138,11 @@ class VisualServoNode(ArmNode):
 
     def _accept(self, goal: Any) -> _Active:
         robot = self.ready_robot()
-        self._check(goal.request)
-        return _Active(goal.request, robot, time.monotonic())
+        request = goal.request
+        self._check(request)
+        if request.image.width and request.execute and self.settings.config.compare_pictures:
+            self._pictures.open()
+        return _Active(request, robot, time.monotonic())
 
     def _cancel(self, active: _Active, why: str) -> None:
         active.cancelled = True
@@ -182,7 +208,7 @@ class VisualServoNode(ArmNode):
             active.ended = True
 
         motion = executor.begin(offsets, finished, keep_on=True)
-        servo = VisualServo(motion, target, law, self.clock.look())
+        servo = VisualServo(motion, target, law, self.clock.look(), active.match is not None)
         servo.observer.offsets = robot.offsets.offsets.copy()
         servo.observer.sigma = robot.offsets.sigma.copy()
         active.servo = servo
@@ -194,7 +220,8 @@ class VisualServoNode(ArmNode):
         names = robot.joints.names
         if request.joint_names:
             return named_positions(list(request.joint_names), list(request.positions), names, start)
-        objective = ControlObjective(kind="picture", image=request.image)
+        image = request.image if self.rectified else self._without_distortion(request.image)
+        objective = ControlObjective(kind="picture", image=image)
         wanted = read_objectives([objective], robot.model, names, start, self.eye)
         if self._planner is None:
             self._planner = self.library.planner(robot.model, robot.gaussians, robot.gate, "")
@@ -202,16 +229,37 @@ class VisualServoNode(ArmNode):
             PlanRequest(wanted.goals, start, wanted.views, (), self._plan.config),
             lambda _: not active.cancelled,
         )
-        view = wanted.views[wanted.goals[0].view]
+        picture, view = wanted.goals[0].rgb, wanted.views[wanted.goals[0].view]
+        if request.execute and self.settings.config.compare_pictures:
+            active.match = PictureMatch(
+                robot.model,
+                robot.gaussians,
+                picture,
+                view.T_base_camera,
+                reader=self._reader,
+                pictures=self._pictures,
+                joints=robot.joints,
+                observed=self._observed(robot),
+                clock=self.clock,
+                patience_s=self.settings.config.picture_patience_s,
+            )
         # As the estimator would see it: what it gets wrong in this view, it will again.
         return read_by_tracker(
             robot.model,
             robot.gaussians,
-            wanted.goals[0].rgb,
+            picture,
             view.camera,
             view.T_base_camera,
             np.asarray(plan.q[-1], np.float64),
         )
+
+    def _without_distortion(self, image: Any) -> Any:
+        """Return a raw picture of the camera as a rectified one would be, of whatever size."""
+        if self.info is None:
+            return image  # that the camera is not known is said elsewhere
+        lens = lens_from_info(self.info, rectified=False)
+        lens = dataclasses.replace(lens, camera=lens.camera.resized(image.width, image.height))
+        return rgb_to_image(lens.rectify(image_to_rgb(image)), image.header)
 
     # -- the loop ----------------------------------------------------------------------------------
 
@@ -220,19 +268,27 @@ class VisualServoNode(ArmNode):
         active = self._goals.work
         if active is None or active.servo is None:
             return
-        columns = [robot.joints.names.index[name] for name in robot.executor.names]
-        observed = np.isin(np.arange(robot.model.nq), columns)
+        observed = self._observed(robot)
         stamp_s = self.clock.from_ros_s(seen.stamp_s)
         q = np.where(np.isfinite(seen.q), seen.q, encoders)
         q = np.where(np.isfinite(q), q, robot.executor.motion.at(stamp_s)[0])
         servo = active.servo
         self._steps.run(lambda: servo.see(stamp_s, q, seen.sigma, encoders, observed))
+        if active.match is not None:
+            active.match.seen = seen.stamp_s, q
+
+    @staticmethod
+    def _observed(robot: Robot) -> NDArray[np.bool_]:
+        """Return which joints [nq] the controller moves."""
+        columns = [robot.joints.names.index[name] for name in robot.executor.names]
+        return np.isin(np.arange(robot.model.nq), columns)
 
     def _step(self, active: _Active) -> None:
         """Correct the arm; in a thread of its own."""
         servo, executor = active.servo, active.robot.executor
         if servo is None or active.code is not None:
             return
+        self._match(active, servo)
         now_s, begin_s = executor.lead()
         # What is thought of now is sent when it has been checked, which takes a moment.
         begin_s += self._thinking_s
@@ -243,10 +299,21 @@ class VisualServoNode(ArmNode):
         if servo.ended:
             code, words = _OUTCOMES[servo.state], servo.reason
             if servo.state == ServoState.REACHED:
-                words = f"reached: seen within {servo.residual:.4f} of the goal"
+                words = f"reached: {active.words}"
             self._halt(active, code, words)
         elif motion is not None and not executor.follow(motion, begin_s):
             servo.dropped()
+
+    def _match(self, active: _Active, servo: VisualServo) -> None:
+        """Compare pictures, where that is wanted."""
+        match = active.match
+        if match is None:
+            return
+        before = match.why
+        match.serve(servo, active.robot.executor.motion, self.info)
+        if match.why != before:
+            text = f"{match.why}; going on by estimates alone"
+            self.diagnostics.fault("pictures", text, WARN, cause=match.why)
 
     def _watch(self) -> None:
         """Have the arm corrected; end the goal when the arm is at rest for good."""
@@ -259,8 +326,7 @@ class VisualServoNode(ArmNode):
         waited_s = time.monotonic() - active.begun_s
         if waited_s > active.request.timeout_s and active.code is None:
             active.cancelled = True
-            residual = active.servo.residual if active.servo is not None else math.nan
-            words = f"not within tolerance in {waited_s:.1f} s: seen {residual:.4f} from the goal"
+            words = f"not within tolerance in {waited_s:.1f} s: {active.words}"
             self._halt(active, Result.TIMEOUT, words)
             return
         if active.servo is not None and active.code is None:
@@ -292,6 +358,7 @@ class VisualServoNode(ArmNode):
         self._goals.tell(message)
 
     def _end(self, active: _Active) -> None:
+        self._pictures.close()
         code = Result.STOPPED if active.code is None else active.code
         result = Result(
             outcome=code,

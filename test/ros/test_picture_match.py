@@ -19,8 +19,8 @@ from drrobot_ros.geometry.raw_view import RawView
 from drrobot_ros.robot import RobotModel
 from drrobot_ros.ros.camera_reader import CameraReader
 from drrobot_ros.ros.conversions import info_from_camera, ns_to_stamp
-from drrobot_ros.ros.images import rgb_to_image
-from drrobot_ros.ros.picture_match import PictureMatch
+from drrobot_ros.ros.images import image_to_rgb, rgb_to_image
+from drrobot_ros.ros.picture_match import PictureMatch, without_distortion
 from drrobot_ros.ros.settings import CameraSettings
 
 HEADER = Header(stamp=ns_to_stamp(5_000_000_000), frame_id="camera")
@@ -31,9 +31,14 @@ LENS = Lens(EYE, (-0.5, 0.2, 0.0, 0.0, 0.0))
 
 
 @pytest.fixture(scope="module")
-def arm():
+def arm() -> Any:
     model = RobotModel.load(URDF)
     return model, speckled(model)
+
+
+def shot(arm: Any, q: np.ndarray, camera: Any) -> np.ndarray:
+    model, splats = arm
+    return drawn(model, splats, q, camera)
 
 
 class Servo:
@@ -53,10 +58,18 @@ class Servo:
 
 
 def serve(
-    arm, image: Any, *, info: Any = None, size=(320, 240), rectified=True, encoders=HOME, rests=True
+    arm: Any,
+    image: Any,
+    *,
+    info: Any = None,
+    size=(320, 240),
+    rectified=True,
+    encoders=HOME,
+    rests=True,
 ) -> Any:
     """Return (match, servo) after an image came, or None did."""
-    goal = drawn(*arm, SHOWN, CAMERA.resized(*size))
+    model, splats = arm
+    goal = shot(arm, SHOWN, CAMERA.resized(*size))
     pictures: Any = SimpleNamespace(near=lambda *_: image, received=0, topic="/image")
     diagnostics: Any = SimpleNamespace(fault=print, good=print)
     joints: Any = SimpleNamespace(at=lambda _: np.array(encoders))
@@ -64,7 +77,8 @@ def serve(
     motion: Any = SimpleNamespace(is_at_rest=lambda _: rests)
     servo: Any = Servo()
     match = PictureMatch(
-        *arm,
+        model,
+        splats,
         goal,
         CLOSE,
         reader=CameraReader("", CameraSettings, diagnostics, rectified=rectified),
@@ -80,8 +94,8 @@ def serve(
 
 
 @pytest.mark.parametrize("size", [(320, 240), (480, 360), (256, 192)])
-def test_of_whatever_size(arm, size) -> None:
-    image = rgb_to_image(drawn(*arm, SHOWN - OFF, EYE), HEADER)
+def test_of_whatever_size(arm: Any, size) -> None:
+    image = rgb_to_image(shot(arm, SHOWN - OFF, EYE), HEADER)
     match, servo = serve(arm, image, size=size)
     ((stamp_s, turn, sigma, encoders),) = servo.told
     assert stamp_s == 5.0 and match.compared == 1
@@ -90,9 +104,9 @@ def test_of_whatever_size(arm, size) -> None:
     assert sigma[:3].max() < np.deg2rad(0.2)
 
 
-def test_raw_images_are_rectified(arm) -> None:
+def test_raw_images_are_rectified(arm: Any) -> None:
     view = RawView(LENS)
-    raw = rgb_to_image(view.raw(drawn(*arm, SHOWN - OFF, view.camera)), HEADER)
+    raw = rgb_to_image(view.raw(shot(arm, SHOWN - OFF, view.camera)), HEADER)
     info = info_from_camera(EYE, HEADER)
     info.d = list(LENS.distortion)
     _, servo = serve(arm, raw, info=info, rectified=False)
@@ -102,8 +116,19 @@ def test_raw_images_are_rectified(arm) -> None:
     assert not servo.told or np.abs(servo.told[0][1][:3] - OFF[:3]).max() > np.deg2rad(0.6)
 
 
-def test_why_not(arm) -> None:
-    image = rgb_to_image(drawn(*arm, SHOWN, EYE), HEADER)
+def test_raw_goal_pictures_are_rectified(arm: Any) -> None:
+    lens = Lens(EYE.resized(480, 360), LENS.distortion)
+    view = RawView(lens)
+    raw = view.raw(shot(arm, SHOWN, view.camera))
+    info = info_from_camera(EYE, HEADER)
+    info.d = list(LENS.distortion)
+    found = image_to_rgb(without_distortion(rgb_to_image(raw, HEADER), info))
+    wanted = lens.rectify(raw)
+    assert np.array_equal(found, wanted) and np.abs(found.astype(int) - raw).mean() > 3
+
+
+def test_why_not(arm: Any) -> None:
+    image = rgb_to_image(shot(arm, SHOWN, EYE), HEADER)
     unknown = np.full(6, np.nan)
     other = info_from_camera(CAMERA, HEADER)
     empty = rgb_to_image(np.full((240, 320, 3), 90, np.uint8), HEADER)
@@ -118,6 +143,6 @@ def test_why_not(arm) -> None:
         assert servo.alone and not servo.told and words in match.why, match.why
 
 
-def test_an_arm_in_motion_is_waited_for(arm) -> None:
+def test_an_arm_in_motion_is_waited_for(arm: Any) -> None:
     match, servo = serve(arm, None, rests=False)
     assert not servo.alone and not match.why

@@ -21,16 +21,15 @@ from drrobot_ros.errors import DrRobotError, InputError
 from drrobot_ros.ros.arm_node import ArmNode, ControlLibrary, Robot
 from drrobot_ros.ros.camera_inputs import is_rectified
 from drrobot_ros.ros.camera_pictures import CameraPictures
-from drrobot_ros.ros.camera_reader import CameraReader, lens_from_info
+from drrobot_ros.ros.camera_reader import CameraReader
 from drrobot_ros.ros.control_goals import named_positions, read_objectives
 from drrobot_ros.ros.control_settings import VisualServoSettings
 from drrobot_ros.ros.diagnostics import WARN
 from drrobot_ros.ros.estimate_input import Seen
 from drrobot_ros.ros.goal_server import GoalServer
-from drrobot_ros.ros.images import image_to_rgb, rgb_to_image
 from drrobot_ros.ros.latest import LatestWorker
 from drrobot_ros.ros.parameters import Parameters, warn_of_unknown
-from drrobot_ros.ros.picture_match import PictureMatch
+from drrobot_ros.ros.picture_match import PictureMatch, without_distortion
 from drrobot_ros.ros.rate_limit import RateLimit
 from drrobot_ros.ros.runner import run
 from drrobot_ros.ros.settings import CameraSettings
@@ -220,7 +219,9 @@ class VisualServoNode(ArmNode):
         names = robot.joints.names
         if request.joint_names:
             return named_positions(list(request.joint_names), list(request.positions), names, start)
-        image = request.image if self.rectified else self._without_distortion(request.image)
+        image = request.image
+        if not self.rectified and self.info is not None:  # without, that is said by `eye`
+            image = without_distortion(image, self.info)
         objective = ControlObjective(kind="picture", image=image)
         wanted = read_objectives([objective], robot.model, names, start, self.eye)
         if self._planner is None:
@@ -252,14 +253,6 @@ class VisualServoNode(ArmNode):
             view.T_base_camera,
             np.asarray(plan.q[-1], np.float64),
         )
-
-    def _without_distortion(self, image: Any) -> Any:
-        """Return a raw picture of the camera as a rectified one would be, of whatever size."""
-        if self.info is None:
-            return image  # that the camera is not known is said elsewhere
-        lens = lens_from_info(self.info, rectified=False)
-        lens = dataclasses.replace(lens, camera=lens.camera.resized(image.width, image.height))
-        return rgb_to_image(lens.rectify(image_to_rgb(image)), image.header)
 
     # -- the loop ----------------------------------------------------------------------------------
 

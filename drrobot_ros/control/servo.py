@@ -78,6 +78,8 @@ class ServoConfig:
 
 _SURPRISED = 4.0  # standard deviations
 _DOUBT = 3.0  # a comparison of pictures is doubted by so many of its standard deviations
+_APART = 0.1  # of what is between two pictures is the error of their comparison
+_COMPARISONS = 3  # are made at least
 _WALK = 0.5  # rad: by so much the view has to change for the error to be another
 
 
@@ -191,6 +193,8 @@ class VisualServo:
         #: What is to be commanded by estimates alone, and how sure that is: [nq] each.
         self._before_match: tuple[Vector, Vector] | None = None
         self._sigma = np.full(len(self.goal), config.offset_sigma)
+        #: Encoders where the picture would be the goal's, by each comparison, and its weight.
+        self._comparisons: list[tuple[Vector, Vector]] = []
 
     @property
     def wants_match(self) -> bool:
@@ -280,13 +284,23 @@ class VisualServo:
         assert self._before_match is not None
         aim, before = self._before_match
         compared = encoders + turn
-        noise = (_DOUBT * sigma) ** 2
-        gain = np.where(np.isfinite(compared), before**2 / (before**2 + noise), 0.0)
-        aim = aim + gain * np.where(gain > 0, compared - aim, 0.0)
+        noise = (_DOUBT * sigma) ** 2 + (_APART * turn) ** 2
+        told = np.isfinite(compared)
+        self._comparisons.append((np.where(told, compared, 0.0), np.where(told, 1 / noise, 0.0)))
+        # Pictures from other poses err otherwise; alike enough that many are no surer than one.
+        pull = np.stack([pull for _, pull in self._comparisons])
+        total = np.maximum(pull.sum(0), 1e-12)
+        mean = np.einsum("kn,kn->n", pull, [x for x, _ in self._comparisons]) / total
+        noise = len(pull) / total
+        # Estimates can be sure of a pose beside the true one: what contradicts them widens them.
+        apart = mean - aim
+        spread = before**2 + np.maximum(apart**2 - before**2 - noise, 0.0)
+        gain = np.where(told, spread / (spread + noise), 0.0)
+        aim = aim + gain * np.where(gain > 0, apart, 0.0)
         limits = self._motion.limits
         self.goal = np.clip(aim - self.observer.offsets, limits.lower, limits.upper)
         self.error = np.where(np.isfinite(encoders), aim - encoders, 0.0)
-        if self.residual <= self._enough:
+        if len(pull) >= _COMPARISONS and self.residual <= self._enough:
             self._end(ServoState.REACHED, "")
 
     @property

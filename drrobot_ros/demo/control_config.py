@@ -26,7 +26,7 @@ class ControlDemoConfig:
     speed: float = setting(
         0.3, "of the arm's joints, at most", unit="rad/s", minimum=0.01, maximum=3.0
     )
-    seed: int = setting(0, "of the signs of the errors and of the goal", minimum=0)
+    seed: int = setting(1, "of the signs of the errors and of the goal", minimum=0)
     video: bool = setting(True, "write control.mp4")
 
     def __post_init__(self) -> None:

@@ -52,8 +52,8 @@ class CalibrationConfig:
     )
     link_sigma_m: float = setting(
         0.003,
-        "how far a link may lie beside where its mesh is drawn, in each image otherwise; 0: meshes "
-        "are exact",
+        "how far a link may lie beside where its mesh is drawn, in each image otherwise, where "
+        "offsets are looked for; a third of it where they are not; 0: meshes are exact",
         unit="m",
         minimum=0.0,
         maximum=0.1,
@@ -78,6 +78,15 @@ class CalibrationConfig:
     )
     image_weight: float = setting(0.1, "independent pixels per pixel", minimum=1e-5, maximum=1.0)
     min_keyframes: int = setting(3, "fewer keyframes are refused", minimum=1, maximum=1000)
+
+    @property
+    def slide_sigma_m(self) -> float:
+        """How far links may slide, m.
+
+        Without offsets only the camera is free, in which their shifts cancel: what offsets need
+        would let the camera of a few images slide (``benchmarks/photos.md``, held-out photos).
+        """
+        return self.link_sigma_m if self.estimate_offsets else self.link_sigma_m / 3
 
     def __post_init__(self) -> None:
         validate(self)

@@ -110,7 +110,7 @@ class Unknowns:
         sigma[len(sigma) - slides :] = 0.0
         # Masks are believed: what they leave out would only drag the links along.
         if loose and slides and not self._frames.masked(moment, self._config):
-            sigma[len(sigma) - slides :] = self._config.link_sigma_m
+            sigma[len(sigma) - slides :] = self._config.slide_sigma_m
         return sigma if sigma.any() else None
 
     def _free_joints(self, joints: Sequence[str] | None) -> NDArray[np.bool_]:

@@ -3,50 +3,20 @@
 import dataclasses
 
 import numpy as np
-from numpy.typing import NDArray
 
-from drrobot_ros.scene.appearance import Appearance
 from drrobot_ros.scene.confidence import Judged, judge
-from drrobot_ros.scene.config import ReconstructionConfig
 from drrobot_ros.scene.drawing import drawn_depth
-from drrobot_ros.scene.ellipsoids import Ellipsoids
-from drrobot_ros.scene.evidence import Evidence
+from drrobot_ros.scene.parts import Parts
 from drrobot_ros.scene.surface_colors import surface_colors
 from drrobot_ros.scene.types import (
     Floats,
     Light,
-    Mask,
     Material,
     Mesh,
     Scene,
-    SceneInput,
     SceneObject,
-    SupportPlane,
     transformed,
 )
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Parts:
-    """What the stages left; meshes and ellipsoids are in the plane's frame."""
-
-    given: SceneInput
-    config: ReconstructionConfig
-    depth_m: NDArray[np.float32]
-    boxes: Floats
-    names: tuple[str, ...]
-    masks: Mask
-    hidden: Mask
-    plane: SupportPlane
-    T_plane_camera: Floats
-    evidence: Evidence
-    first: Ellipsoids
-    ellipsoids: Ellipsoids
-    looks: Appearance
-    meshes: list[Mesh]
-    pieces: list[list[Mesh]]
-    kinds: list[tuple[str, ...]]
-    seconds: dict[str, float]
 
 
 def assemble(parts: Parts) -> Scene:

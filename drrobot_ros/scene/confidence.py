@@ -1,15 +1,12 @@
 """How far an object is to be believed, and why not farther."""
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from drrobot_ros.scene.parts import Parts
 from drrobot_ros.scene.types import Floats
-
-if TYPE_CHECKING:
-    from drrobot_ros.scene.assembly import Parts
 
 _FEW_PX = 150
 _GOOD_M, _BAD_M = 0.006, 0.02  # depth residual
@@ -27,7 +24,7 @@ class Judged:
     iou: float
 
 
-def judge(parts: "Parts", depth_m: Floats, owner: NDArray[np.int64]) -> list[Judged]:
+def judge(parts: Parts, depth_m: Floats, owner: NDArray[np.int64]) -> list[Judged]:
     """Return the verdict on each object.
 
     Args:
@@ -38,7 +35,7 @@ def judge(parts: "Parts", depth_m: Floats, owner: NDArray[np.int64]) -> list[Jud
     return [_one(parts, i, depth_m, owner) for i in range(len(parts.names))]
 
 
-def _one(parts: "Parts", i: int, drawn_m: Floats, owner: NDArray[np.int64]) -> Judged:
+def _one(parts: Parts, i: int, drawn_m: Floats, owner: NDArray[np.int64]) -> Judged:
     mask, drawn = parts.masks[i], owner == i
     known = parts.depth_m > 0
     both = mask & drawn & known

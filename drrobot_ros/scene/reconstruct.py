@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from drrobot_ros.errors import InputError
 from drrobot_ros.scene import pictures
 from drrobot_ros.scene.appearance import Appearance, plain_appearance, refine, target_image
-from drrobot_ros.scene.assembly import Parts, assemble
+from drrobot_ros.scene.assembly import assemble
 from drrobot_ros.scene.checks import checked
 from drrobot_ros.scene.completion import Completed, complete, filtered_depth, object_view
 from drrobot_ros.scene.config import ReconstructionConfig
@@ -20,6 +20,7 @@ from drrobot_ros.scene.evidence import Evidence, covering_of, gather
 from drrobot_ros.scene.frames import plane_frame, plane_of_frame
 from drrobot_ros.scene.masks import masks_from_boxes
 from drrobot_ros.scene.mesh_refinement import refine_meshes, separated
+from drrobot_ros.scene.parts import Parts
 from drrobot_ros.scene.pieces import hull
 from drrobot_ros.scene.plane import fit_plane, unprojected
 from drrobot_ros.scene.promptable import segment

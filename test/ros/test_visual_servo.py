@@ -126,7 +126,9 @@ def test_pictures_tell_what_the_estimator_gets_wrong(world: World) -> None:
     result = picture_goal(world)
     assert result.outcome == R.REACHED, result.message
     assert "compared" in result.message
-    assert world.off_deg(SHOWN) < 0.7, np.rad2deg(fake.true_q() - SHOWN)
+    off_deg = np.rad2deg(np.abs(fake.true_q() - SHOWN))
+    assert off_deg[2] < 0.5, off_deg
+    assert off_deg.max() < 1.5, off_deg  # turns of joints 4 and 6 look much alike here
 
 
 def test_images_are_heard_for_pictures_only(world: World) -> None:

@@ -23,8 +23,8 @@ from drrobot_ros.control.planning import Plan, PlanRequest
 from drrobot_ros.control.points.lucas_kanade import track_points
 from drrobot_ros.control.points.robot_points import (
     RobotPoints,
+    all_points,
     chamfer,
-    splat_centres,
     visible_points,
 )
 from drrobot_ros.control.points.track_set import TrackSet
@@ -80,8 +80,7 @@ def surface_tracks(scene: Scene, q: np.ndarray, count: int = 600) -> TrackSet:
 def apart(scene: Scene, q: np.ndarray, tracks: TrackSet) -> tuple[float, float]:
     """Return the Chamfer distances, px and px^2, of a robot's motion [T,nq] to tracks."""
     planner = scene.planner
-    links, _ = splat_centres(scene.model, planner.gaussians, q[0])
-    points = RobotPoints(links, np.asarray(planner.gaussians.means, np.float64))
+    points = all_points(scene.model, planner.gaussians, q[0])
     pixels, _, _ = points.project(scene.model, q, scene.view)
     seen = points.visible(scene.model, planner.gaussians, q, scene.view)
     theirs = np.where(tracks.seen[..., None], tracks.tracks, np.nan)

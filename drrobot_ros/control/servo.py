@@ -193,8 +193,9 @@ class VisualServo:
         #: What is to be commanded by estimates alone, and how sure that is: [nq] each.
         self._before_match: tuple[Vector, Vector] | None = None
         self._sigma = np.full(len(self.goal), config.offset_sigma)
-        #: Encoders where the picture would be the goal's, by each comparison, and its weight.
-        self._comparisons: list[tuple[Vector, Vector]] = []
+        #: Of comparisons: how many, their weights, and where each has the goal, so weighted [nq].
+        self._compared = 0
+        self._pull, self._pulled = np.zeros(len(self.goal)), np.zeros(len(self.goal))
 
     @property
     def wants_match(self) -> bool:
@@ -286,21 +287,21 @@ class VisualServo:
         compared = encoders + turn
         noise = (_DOUBT * sigma) ** 2 + (_APART * turn) ** 2
         told = np.isfinite(compared)
-        self._comparisons.append((np.where(told, compared, 0.0), np.where(told, 1 / noise, 0.0)))
+        self._compared += 1
+        self._pull += np.where(told, 1 / noise, 0.0)
+        self._pulled += np.where(told, compared / noise, 0.0)
         # Pictures from other poses err otherwise; alike enough that many are no surer than one.
-        pull = np.stack([pull for _, pull in self._comparisons])
-        total = np.maximum(pull.sum(0), 1e-12)
-        mean = np.einsum("kn,kn->n", pull, [x for x, _ in self._comparisons]) / total
-        noise = len(pull) / total
+        total = np.maximum(self._pull, 1e-12)
+        mean, noise = self._pulled / total, self._compared / total
         # Estimates can be sure of a pose beside the true one: what contradicts them widens them.
         apart = mean - aim
         spread = before**2 + np.maximum(apart**2 - before**2 - noise, 0.0)
         gain = np.where(told, spread / (spread + noise), 0.0)
-        aim = aim + gain * np.where(gain > 0, apart, 0.0)
+        aim = aim + gain * apart
         limits = self._motion.limits
         self.goal = np.clip(aim - self.observer.offsets, limits.lower, limits.upper)
         self.error = np.where(np.isfinite(encoders), aim - encoders, 0.0)
-        if len(pull) >= _COMPARISONS and self.residual <= self._enough:
+        if self._compared >= _COMPARISONS and self.residual <= self._enough:
             self._end(ServoState.REACHED, "")
 
     @property

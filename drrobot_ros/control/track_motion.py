@@ -12,10 +12,10 @@ from drrobot_ros.control.imitation import Imitator
 from drrobot_ros.control.optimizers import StoppedError, StopReason
 from drrobot_ros.control.points.robot_points import (
     RobotPoints,
+    all_points,
     bind,
     chamfer,
     matched,
-    splat_centres,
     visible_points,
 )
 from drrobot_ros.control.points.track_set import known
@@ -299,8 +299,7 @@ class _Run:
         if self._bound:
             points, seen = problem.points, known(problem.tracks)
         else:
-            links, _ = splat_centres(self._model, self._gaussians, self._start)
-            points = RobotPoints(links, np.asarray(self._gaussians.means, np.float64))
+            points = all_points(self._model, self._gaussians, self._start)
             if (q == q[0]).all():
                 seen = points.visible(self._model, self._gaussians, q[:1], self._view)
                 seen = np.broadcast_to(seen, (len(q), len(points)))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrobot_ros.control.imitation import Imitator
-from drrobot_ros.control.points.robot_points import RobotPoints, splat_centres
+from drrobot_ros.control.points.robot_points import RobotPoints, all_points
 from drrobot_ros.control.points.track_set import known
 from drrobot_ros.control.track_solver import TrackProblem, TrackWeights, solve_tracks
 
@@ -31,8 +31,7 @@ _APART = 0.15  # rad: mean distance of joints between two starts
 
 def surface_points(to: Imitator, count: int, seed: int) -> RobotPoints:
     """Return points anywhere on the robot, seen or not: centres of splats."""
-    links, _ = splat_centres(to.model, to.gaussians, to.start)
-    every = RobotPoints(links, np.asarray(to.gaussians.means, np.float64))
+    every = all_points(to.model, to.gaussians, to.start)
     return every.only(np.random.default_rng(seed).permutation(len(every))[:count])
 
 

@@ -41,16 +41,12 @@ def make_level(observation: Observation, width: int) -> Level:
     width = min(width, camera.width)
     height = max(1, round(camera.height * width / camera.width))
     size = (width, height)
-
-    def average(plane: NDArray[Any]) -> NDArray[Any]:
-        return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
-
-    pixels = average(observation.image)
+    pixels = reduced(observation.image, size)
     mask = weight = depth = None
     if observation.mask is not None:
-        mask = average(observation.mask.astype(np.float32))
+        mask = reduced(observation.mask.astype(np.float32), size)
     if observation.ignore_mask is not None:
-        weight = 1.0 - average(observation.ignore_mask.astype(np.float32))
+        weight = 1.0 - reduced(observation.ignore_mask.astype(np.float32), size)
         weight = np.where(weight > 0.99, 1.0, 0.0).astype(np.float32)
     if observation.depth_m is not None:
         near = np.nan_to_num(observation.depth_m.astype(np.float32), posinf=0.0, neginf=0.0)
@@ -66,12 +62,17 @@ def make_level(observation: Observation, width: int) -> Level:
     )
 
 
-def without(level: Level, hidden: NDArray[np.bool_]) -> Level:
-    """Return a level that ignores pixels, told at the size of another level of the same image."""
+def reduced(plane: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """Return an image or plane [H,W] at a size (width, height), areas being averaged."""
     import cv2
 
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA))
+
+
+def without(level: Level, hidden: NDArray[np.bool_]) -> Level:
+    """Return a level that ignores pixels, told at the size of another level of the same image."""
     size = (level.camera.width, level.camera.height)
-    share = cv2.resize(hidden.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    share = reduced(hidden.astype(np.float32), size)
     weight = np.where(share < 0.3, 1.0, 0.0).astype(np.float32)
     return dataclasses.replace(
         level, weight=weight if level.weight is None else weight * level.weight

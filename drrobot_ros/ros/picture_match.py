@@ -13,6 +13,7 @@ from drrobot_ros.control.execution import CommandedMotion
 from drrobot_ros.control.picture_difference import joints_between
 from drrobot_ros.control.servo import VisualServo
 from drrobot_ros.errors import InputError
+from drrobot_ros.estimation.levels import reduced
 from drrobot_ros.ros.camera_pictures import CameraPictures
 from drrobot_ros.ros.camera_reader import CameraReader, lens_from_info
 from drrobot_ros.ros.conversions import stamp_to_s
@@ -130,8 +131,8 @@ class PictureMatch:
         found = joints_between(
             self._model,
             self._gaussians,
-            _resized(picture.image, size),
-            _resized(self._goal, size),
+            reduced(picture.image, size),
+            reduced(self._goal, size),
             Viewpoint(camera.resized(*size), self._T),
             q,
         )
@@ -157,12 +158,3 @@ def without_distortion(image: Image, info: CameraInfo) -> Image:
     camera = lens.camera.resized(image.width, image.height)
     lens = dataclasses.replace(lens, camera=camera)
     return rgb_to_image(lens.rectify(image_to_rgb(image)), image.header)
-
-
-def _resized(picture: Picture, size: tuple[int, int]) -> Picture:
-    """Return a picture made smaller: (width, height)."""
-    if picture.shape[1::-1] == size:
-        return picture
-    import cv2
-
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -195,15 +195,20 @@ def visible_points(
     Raises:
         InputError: the robot is not in view.
     """
-    links, _ = splat_centres(model, gaussians, q)
-    every = RobotPoints(links, np.asarray(gaussians.means, np.float64))
+    every = all_points(model, gaussians, q)
     seen = every.visible(model, gaussians, q, view)[0]
     if moving is not None:
-        seen &= moving[links]
+        seen &= moving[every.links]
     found = np.flatnonzero(seen)
     if not len(found):
         raise InputError("the camera sees no point of the robot that could be followed")
     return every.only(np.random.default_rng(seed).permutation(found)[:count])
+
+
+def all_points(model: Any, gaussians: Any, q: NDArray[np.float64]) -> RobotPoints:
+    """Return the centres of all splats, seen or not; at q [nq] they get their links."""
+    links, _ = splat_centres(model, gaussians, q)
+    return RobotPoints(links, np.asarray(gaussians.means, np.float64))
 
 
 def splat_centres(

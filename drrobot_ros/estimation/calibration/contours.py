@@ -58,13 +58,3 @@ class Outlines:
             slid[self._loose, :3, 3] = q[len(own) :].reshape(-1, AXES)
             links = links @ slid
         return self._meshes.coverage(inverse_se3(T_base_camera) @ links, camera, hard=hard)
-
-
-def reduced(plane: FloatImage, camera: PinholeCamera) -> FloatImage:
-    """Return a full-sized plane at the size of a level, as levels are made of masks."""
-    import cv2
-
-    if plane.shape == (camera.height, camera.width):
-        return plane
-    size = (camera.width, camera.height)
-    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrobot_ros.estimation.calibration.config import CalibrationConfig
-from drrobot_ros.estimation.calibration.contours import Outlines, reduced
+from drrobot_ros.estimation.calibration.contours import Outlines
 from drrobot_ros.estimation.calibration.evidence import Evidence
 from drrobot_ros.estimation.calibration.frames import Frames
 from drrobot_ros.estimation.calibration.loose import LooseRobot
 from drrobot_ros.estimation.calibration.overlay import draw_contour
 from drrobot_ros.estimation.calibration.result import Vector
 from drrobot_ros.estimation.calibration.stages import Stage
-from drrobot_ros.estimation.levels import Level
+from drrobot_ros.estimation.levels import Level, reduced
 from drrobot_ros.estimation.manifold import Coordinates
 from drrobot_ros.estimation.normal_equations import (
     FloatImage,
@@ -156,9 +156,8 @@ class Pictures:
         hard = level.mask is not None and mask is not None and mask.dtype == np.bool_
         camera = frame.observation.camera if hard else level.camera
         T, link = state.T_cameras[frame.camera], self.frames.links[frame.camera]
-        return reduced(
-            self._outlines(self.positions(state, i), T, link, camera, hard=hard), level.camera
-        )
+        outline = self._outlines(self.positions(state, i), T, link, camera, hard=hard)
+        return reduced(outline, (level.camera.width, level.camera.height))
 
     def overlay(self, state: State, i: int) -> NDArray[np.uint8]:
         """Return image i with the robot's contour as estimated."""

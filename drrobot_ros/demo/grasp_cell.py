@@ -58,13 +58,22 @@ def load_gripper(config: GraspDemoConfig) -> Gripper:
     """
     if config.robot:
         return find_gripper(RobotModel.load(config.robot))
+    return find_gripper(RobotModel.load(arm_description()))
+
+
+def arm_description() -> str:
+    """Return the URDF of the demonstration's own arm, with its gripper.
+
+    Raises:
+        BackendError: the package ``airo-models`` is not installed.
+    """
     folder = models_folder()
     if folder is None:
         raise BackendError(f"the arm's model is not installed: pip install {PACKAGE}")
     from drrobot_ros.simulation.assembly import mount
 
     gripper = folder / "grippers" / _GRIPPER / "urdf" / "robotiq_2f_85.urdf"
-    return find_gripper(RobotModel.load(mount(folder / _ARM, gripper, _TOOL)))
+    return mount(folder / _ARM, gripper, _TOOL)
 
 
 def waiting(gripper: Gripper, config: GraspDemoConfig) -> Floats:

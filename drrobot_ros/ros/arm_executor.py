@@ -25,6 +25,7 @@ Vector = NDArray[np.float64]
 
 #: How often an arm in motion is looked at, s.
 WATCH_S = 0.01
+_GONE_S = 0.3  # DDS drops a server for a moment where others come and go; it is gone after so long
 _SAME = 0.05  # an arm that is farther from where it was left was moved by somebody, rad or m
 
 
@@ -75,6 +76,7 @@ class ArmExecutor:
         self._active, self._stopping = False, ""
         self._finished: Callable[[str], None] | None = None
         self._sent_any = self._keep_on = self._clock_jumped = False
+        self._missing_since_s: float | None = None
 
     # -- where the arm is ------------------------------------------------------------------------
 
@@ -154,6 +156,7 @@ class ArmExecutor:
             self._motion = CommandedMotion(self._gate, q, offsets)
             self._active, self._stopping, self._finished = True, "", finished
             self._sent_any, self._keep_on, self._clock_jumped = False, keep_on, False
+            self._missing_since_s = None
             self._monitor.restart(self._clock.look())
             return self._motion
 
@@ -243,7 +246,11 @@ class ArmExecutor:
         if jump_s:
             self._clock_jumped = True
             return f"the clock jumped by {jump_s:+.3f} s"
-        if not self._interface.is_there():
+        if self._interface.is_there():
+            self._missing_since_s = None
+        elif self._missing_since_s is None:
+            self._missing_since_s = now_s
+        elif now_s - self._missing_since_s > _GONE_S:
             return "the controller is gone"
         return self._monitor.problem(now_s) or self._trouble()
 

@@ -30,7 +30,8 @@ class GoalServer(Generic[Work]):
         cancel: (work, why): it is to end; called at once, whoever asks for it. The work then ends
             through `end` as any other does.
         preempts: (request) -> whether a goal may end the one before it.
-        busy: () -> why no goal can begin now, though none is worked on; "": one can.
+        busy: () -> whether no goal can begin yet, though none is worked on any more.
+        rejection: of a goal that comes while another is worked on, for people.
     """
 
     def __init__(
@@ -45,11 +46,13 @@ class GoalServer(Generic[Work]):
         refused: Callable[[str], Any],
         cancel: Callable[[Work, str], None] = lambda *_: None,
         preempts: Callable[[Any], bool] = lambda _: False,
-        busy: Callable[[], str] = lambda: "",
+        busy: Callable[[], bool] = lambda: False,
+        rejection: str = "another is being worked on; cancel it first",
     ) -> None:
         self._node, self._name, self._diagnostics = node, name, diagnostics
         self._begin, self._start, self._refused = begin, start, refused
         self._cancel, self._preempts, self._busy = cancel, preempts, busy
+        self._rejection = f"a goal was rejected: {rejection}"
         self._current: tuple[Any, Work, Future] | None = None
         self._waiting = False
         self._lock = threading.Lock()
@@ -111,12 +114,10 @@ class GoalServer(Generic[Work]):
             self._node.get_logger().info(message)
 
     def _may_start(self, request: Any) -> GoalResponse:
-        why = self._busy()
-        if self._waiting or (self._current is not None and not self._preempts(request)):
-            why = "another is being worked on; cancel it first"
-        if not why:
+        taken = self._current is not None and not self._preempts(request)
+        if not (taken or self._waiting or self._busy()):
             return GoalResponse.ACCEPT
-        self._diagnostics.fault(self._name, f"a goal was rejected: {why}", WARN)
+        self._diagnostics.fault(self._name, self._rejection, WARN)
         return GoalResponse.REJECT
 
     def _cancelled(self, goal: Any) -> CancelResponse:

@@ -10,6 +10,7 @@ import pytest
 import rclpy
 from fake_arm import FakeArm
 from rclpy.action import ActionClient
+from waiting import answered, until
 
 from drrobot_ros.control.limits import MotionLimits
 
@@ -51,23 +52,13 @@ class ArmWorld:
 
     def until(self, condition, timeout_s: float = 30.0):
         """Wait for something to be true, and return it."""
-        end = time.monotonic() + timeout_s
-        while time.monotonic() < end:
-            found = condition()
-            if found:
-                return found
-            time.sleep(0.002)
-        raise AssertionError(f"nothing in {timeout_s} s\n{self.process.output()}")
+        return until(condition, timeout_s, self.process.output)
 
     def request(self, goal: Any):
         """Send a goal; return its handle once it was answered."""
         self.feedback.clear()
         hear = lambda m: self.feedback.append(m.feedback)  # noqa: E731
-        # In the thread that spins: rclpy loses an answer that comes before the call returns.
-        task = self.fake.executor.create_task(
-            lambda: self.client.send_goal_async(goal, feedback_callback=hear)
-        )
-        return self.until(self.until(task.result).result)
+        return answered(self.fake.executor, self.client, goal, self.process.output, hear)
 
     def result(self, handle, timeout_s: float = 60.0):
         """Return how a goal ended: (status, result)."""

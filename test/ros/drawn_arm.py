@@ -21,9 +21,11 @@ def speckled(model: RobotModel, count: int = 6000) -> GaussianRobot:
     return dataclasses.replace(splats, colors=colors)
 
 
-def drawn(model: RobotModel, splats, q: np.ndarray, camera: PinholeCamera) -> np.ndarray:
-    """Return what a camera at `CLOSE` sees, uint8 [H,W,3]."""
-    eye = Viewpoint(camera, CLOSE, (0.0, 0.0, 0.0))
+def drawn(
+    model: RobotModel, splats, q: np.ndarray, camera: PinholeCamera, T_base_camera=CLOSE
+) -> np.ndarray:
+    """Return what a camera sees, uint8 [H,W,3]."""
+    eye = Viewpoint(camera, T_base_camera, (0.0, 0.0, 0.0))
     with torch.no_grad():
         seen = Candidate(model, splats, torch.from_numpy(q)[None], (eye,)).render(0, 0)
     x, y = np.meshgrid(np.linspace(0, 28, camera.width), np.linspace(0, 27, camera.height))

@@ -10,9 +10,9 @@ from rclpy.executors import MultiThreadedExecutor
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Header
 
-from drrobot_ros.demo.arm import models_folder
 from drrobot_ros.demo.grasp_cell import (
     GraspDemoConfig,
+    arm_description,
     cameras,
     load_gripper,
     make_world,
@@ -25,7 +25,6 @@ from drrobot_ros.ros.images import depth_to_image, rgb_to_image
 from drrobot_ros.ros.joints import JointNames
 from drrobot_ros.ros.motion import Arm, Sway
 from drrobot_ros.ros.trajectory_action import TrajectoryInterface
-from drrobot_ros.simulation.assembly import mount
 from drrobot_ros.simulation.depth_noise import DepthNoiseConfig, add_color_noise, add_depth_noise
 
 _AHEAD_S = 0.05  # motors lag behind what they are told
@@ -85,10 +84,7 @@ class GraspCell:
 
     def urdf(self, path: Path) -> Path:
         """Write the robot's description."""
-        folder = models_folder()
-        assert folder is not None
-        tool = folder / "grippers" / "robotiq_2f_85" / "urdf" / "robotiq_2f_85.urdf"
-        path.write_text(mount(folder / "arms" / "ur5e" / "ur5e.urdf", tool, "tool0"))
+        path.write_text(arm_description())
         return path
 
     def close(self) -> None:

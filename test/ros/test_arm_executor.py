@@ -132,6 +132,18 @@ def test_a_clock_that_jumps_stops_the_arm(model, monkeypatch, jump_s: float) -> 
     assert f"the clock jumped by {jump_s:+.1f}" in world.finished[0]
 
 
+def test_a_controller_that_blinks_is_not_gone(model, monkeypatch) -> None:
+    world = World(model, monkeypatch)
+    world.go()
+    for _ in range(3):
+        world.run(0.2)
+        world.there = False
+        world.run(0.2)
+        world.there = True
+    world.run(3.0)
+    assert world.finished == [""] and len(world.sent) == 1
+
+
 def test_a_controller_that_dies_or_gives_up(model, monkeypatch) -> None:
     world = World(model, monkeypatch)
     world.go()
@@ -141,7 +153,7 @@ def test_a_controller_that_dies_or_gives_up(model, monkeypatch) -> None:
     assert world.finished == ["the controller is gone"] and len(world.sent) == 2
     world.there = True
     world.go()
-    world.run(0.5)
+    world.run(0.2)
     world.ended[-1]("the controller gave up, PATH_TOLERANCE_VIOLATED: joint_2")
     world.run(1.5)
     assert "gave up" in world.finished[1]

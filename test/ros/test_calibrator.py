@@ -173,7 +173,7 @@ def test_a_second_goal_is_rejected_and_the_first_goes_on(driver, process):
     feedback = list(driver.feedback)
     second = driver.start(keyframes=4)
     assert not second.accepted
-    assert "a goal was rejected: another is being worked on" in process.output()
+    assert "a goal was rejected: another calibration is still running" in process.output()
     driver.feedback[:0] = feedback
     status, _ = driver.result(first)
     assert status == SUCCEEDED

@@ -11,6 +11,7 @@ pytest.importorskip("airo_models", reason="the arm of the demonstration is not i
 from arm_world import skip_where_busy
 from grasp_cell import GraspCell
 from rclpy.action import ActionClient
+from waiting import answered, until
 
 from drrobot_msgs.action import GraspObject, ReconstructScene
 from drrobot_ros.geometry.pose_numbers import numbers_from_pose
@@ -45,20 +46,15 @@ class Cell:
         self.until(lambda: "gripper:" in self.processes[GRASP].output(), 60.0)
 
     def until(self, condition, timeout_s: float):
-        end = time.monotonic() + timeout_s
-        while time.monotonic() < end:
-            found = condition()
-            if found:
-                return found
-            time.sleep(0.01)
-        told = "\n".join(p.output() for p in self.processes.values())
-        raise AssertionError(f"nothing in {timeout_s} s\n{told}")
+        return until(condition, timeout_s, self.told)
+
+    def told(self) -> str:
+        return "\n".join(p.output() for p in self.processes.values())
 
     def ask(self, name: str, goal):
         """Send a goal; return its result."""
         client = self.clients[name]
-        task = self.cell.executor.create_task(lambda: client.send_goal_async(goal))
-        handle = self.until(self.until(task.result, 30.0).result, 30.0)
+        handle = answered(self.cell.executor, client, goal, self.told)
         assert handle.accepted
         return self.until(handle.get_result_async().result, 300.0).result
 

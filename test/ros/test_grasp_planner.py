@@ -18,6 +18,7 @@ from rclpy.action import ActionClient, ActionServer
 from rclpy.executors import MultiThreadedExecutor
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
+from waiting import answered, until
 
 from drrobot_msgs.action import GraspObject
 from drrobot_msgs.msg import Scene, SceneObject
@@ -128,22 +129,13 @@ class World:
         time.sleep(0.3)
 
     def until(self, condition, timeout_s=30.0, process=None):
-        end = time.monotonic() + timeout_s
-        while time.monotonic() < end:
-            found = condition()
-            if found:
-                return found
-            time.sleep(0.005)
-        raise AssertionError(f"nothing in {timeout_s} s\n{(process or self.process).output()}")
+        return until(condition, timeout_s, (process or self.process).output)
 
     def send(self, **goal):
         self.feedback.clear()
         hear = lambda m: self.feedback.append(m.feedback)  # noqa: E731
-        # In a thread that spins: rclpy loses an answer that comes before the call returns.
-        task = self.executor.create_task(
-            lambda: self.client.send_goal_async(GraspObject.Goal(**goal), feedback_callback=hear)
-        )
-        return self.until(self.until(task.result).result)
+        goal_message = GraspObject.Goal(**goal)
+        return answered(self.executor, self.client, goal_message, self.process.output, hear)
 
     def result(self, handle):
         answer = self.until(handle.get_result_async().result, 60.0)

@@ -2,18 +2,18 @@
 
 import numpy as np
 import pytest
-import torch
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("drrobot_msgs", reason="drrobot_msgs is not built")
 
 from arm_world import ArmWorld, skip_where_busy, watched
+from drawn_arm import drawn
 from fake_arm import CAMERA, HOME, T_BASE_CAMERA
 from std_msgs.msg import Header
 
 from drrobot_msgs.action import OptimizeJointTarget
 from drrobot_msgs.msg import ControlObjective
-from drrobot_ros.control.candidate import Candidate, Viewpoint
+from drrobot_ros.control.candidate import Viewpoint
 from drrobot_ros.control.points.robot_points import visible_points
 from drrobot_ros.control.points.track_set import TrackSet
 from drrobot_ros.geometry.pose_numbers import numbers_from_pose
@@ -55,15 +55,7 @@ class World(ArmWorld):
 
     def picture(self, q: np.ndarray) -> np.ndarray:
         """Return what the camera sees, before a wall with a pattern."""
-        eye = Viewpoint(self.eye.camera, T_BASE_CAMERA, (0.0, 0.0, 0.0))
-        with torch.no_grad():
-            seen = Candidate(
-                self.fake.model, self.splats, torch.from_numpy(q)[None], (eye,)
-            ).render(0, 0)
-        y, x = np.mgrid[:192, :256]
-        wall = 0.55 + 0.1 * np.sin(x / 9.0) * np.cos(y / 7.0)
-        image = seen.rgb.numpy() + (1 - seen.alpha.numpy()[..., None]) * wall[..., None]
-        return (255 * image.clip(0, 1)).astype(np.uint8)
+        return drawn(self.fake.model, self.splats, q, self.eye.camera, T_BASE_CAMERA)
 
 
 @pytest.fixture(scope="module")

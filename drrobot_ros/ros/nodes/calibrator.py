@@ -102,7 +102,8 @@ class Calibrator(Node):
             start=self._started,
             refused=lambda why: Calibrate.Result(message=why),
             cancel=self._cancel,
-            busy=lambda: "another is still running" if self._busy.locked() else "",
+            busy=self._busy.locked,
+            rejection="another calibration is still running; cancel it first",
         )
         steady_timer(self, WATCH_PERIOD_S, self._watch)
         warn_of_unknown(self)

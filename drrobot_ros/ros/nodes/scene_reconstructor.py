@@ -141,6 +141,7 @@ class SceneReconstructor(Node):
             start=self._started,
             refused=lambda why: ReconstructScene.Result(message=why),
             cancel=self._cancel,
+            rejection="another scene is being reconstructed; cancel it first",
         )
         steady_timer(self, WATCH_PERIOD_S, self._watch)
         warn_of_unknown(self)

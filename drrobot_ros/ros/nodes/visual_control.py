@@ -52,6 +52,7 @@ class VisualControl(ArmNode):
             refused=lambda why: Result(outcome=Result.REFUSED, message=why),
             cancel=ControlRun.cancel,
             preempts=lambda request: request.preempt,
+            rejection="another is being worked on; cancel it, or set preempt",
         )
         steady_timer(self, WATCH_PERIOD_S, self._watch)
         warn_of_unknown(self)

@@ -10,6 +10,7 @@ from drrobot_ros.media import read_sequence
 from drrobot_ros.simulation.gl import make_context
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark.append(pytest.mark.flaky(reruns=1))  # real time
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 

@@ -117,7 +117,9 @@ def test_executes_where_the_camera_sees_it(world: World) -> None:
     stages = [f.stage for f in world.feedback]
     assert OptimizeJointTarget.Feedback.EXECUTING in stages
     moving = [f for f in world.feedback if f.stage == OptimizeJointTarget.Feedback.EXECUTING]
-    assert max(f.following_error for f in moving) < 0.05
+    # NaN: it is not in motion yet, or not any more
+    errors = [f.following_error for f in moving if np.isfinite(f.following_error)]
+    assert errors and max(errors) < 0.05
     world.home()
 
 

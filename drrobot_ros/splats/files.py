@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from drrobot_ros.errors import InputError
-from drrobot_ros.splats.gaussians import INSET_PX, GaussianRobot
 
 FORMAT = "drrobot_gaussians"
 VERSION = 2  # 1 had no light, harmonics, inset or modules, and still loads
@@ -25,11 +24,11 @@ class SplatFileError(InputError):
     """A file of Gaussians that cannot be read."""
 
 
-def save(gaussians: GaussianRobot, path: str | Path) -> None:
+def save(fields: Mapping[str, Any], path: str | Path) -> None:
     """Write Gaussians; the file appears whole or not at all.
 
     Args:
-        gaussians: kept as float32.
+        fields: those of a `GaussianRobot`, by name; kept as float32.
         path: ends in ``.npz``.
 
     Raises:
@@ -38,19 +37,16 @@ def save(gaussians: GaussianRobot, path: str | Path) -> None:
     path = Path(path)
     if path.suffix != ".npz":
         raise InputError(f"the file of Gaussians must end in .npz, got {str(path)!r}")
+    given = (*_ARRAYS, *(name for name in _OPTIONAL if fields[name] is not None))
     content: dict[str, np.ndarray] = {
-        name: getattr(gaussians, name).detach().cpu().numpy().astype(np.float32) for name in _ARRAYS
+        name: fields[name].detach().cpu().numpy().astype(np.float32) for name in given
     }
-    content["link_index"] = gaussians.link_index.cpu().numpy().astype(np.int32)
-    content["link_names"] = np.array(gaussians.link_names, dtype=np.str_)
-    content["robot_name"] = np.array(gaussians.robot_name, dtype=np.str_)
-    for name in _OPTIONAL:
-        tensor = getattr(gaussians, name)
-        if tensor is not None:
-            content[name] = tensor.detach().cpu().numpy().astype(np.float32)
-    content["inset_px"] = np.array(gaussians.inset_px, dtype=np.float64)
-    content["about"] = np.array(json.dumps(dict(gaussians.about)), dtype=np.str_)
-    for part, tensors in gaussians.modules.items():
+    content["link_index"] = fields["link_index"].cpu().numpy().astype(np.int32)
+    content["link_names"] = np.array(fields["link_names"], dtype=np.str_)
+    content["robot_name"] = np.array(fields["robot_name"], dtype=np.str_)
+    content["inset_px"] = np.array(fields["inset_px"], dtype=np.float64)
+    content["about"] = np.array(json.dumps(dict(fields["about"])), dtype=np.str_)
+    for part, tensors in fields["modules"].items():
         for name, tensor in tensors.items():
             content[f"modules/{part}/{name}"] = tensor.detach().cpu().numpy()
     content["format"] = np.array(FORMAT)
@@ -64,8 +60,8 @@ def save(gaussians: GaussianRobot, path: str | Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def load(path: str | Path) -> GaussianRobot:
-    """Read what `save` wrote; everything in it is checked.
+def load(path: str | Path) -> dict[str, Any]:
+    """Return the fields that `save` wrote; those that an older version did not have are left out.
 
     Raises:
         SplatFileError: the file is missing, damaged, of another kind or of a later version.
@@ -86,22 +82,24 @@ def load(path: str | Path) -> GaussianRobot:
     if missing:
         raise SplatFileError(f"{str(path)!r} lacks {', '.join(missing)}")
     try:
-        names = [*_ARRAYS, *(n for n in _OPTIONAL if n in content)]
-        tensors = {n: torch.from_numpy(content[n].astype(np.float32)) for n in names}
-        index = content["link_index"]
-        if index.dtype.kind not in "iu" or content["link_names"].ndim != 1:
-            raise InputError("link_index must be whole numbers and link_names a list")
-        return GaussianRobot(
-            **tensors,
-            link_index=torch.from_numpy(index.astype(np.int64)),
-            link_names=tuple(str(n) for n in content["link_names"]),
-            robot_name=str(content["robot_name"]),
-            inset_px=float(content.get("inset_px", INSET_PX)),
-            modules=_modules(content),
-            about=_about(content),
-        )
+        return _fields(content)
     except (InputError, ValueError, TypeError) as error:
         raise SplatFileError(f"{str(path)!r}: {error}") from error
+
+
+def _fields(content: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    names = [*_ARRAYS, *(n for n in _OPTIONAL if n in content)]
+    index = content["link_index"]
+    if index.dtype.kind not in "iu" or content["link_names"].ndim != 1:
+        raise InputError("link_index must be whole numbers and link_names a list")
+    fields: dict[str, Any] = {n: torch.from_numpy(content[n].astype(np.float32)) for n in names}
+    fields["link_index"] = torch.from_numpy(index.astype(np.int64))
+    fields["link_names"] = tuple(str(n) for n in content["link_names"])
+    fields["robot_name"] = str(content["robot_name"])
+    if "inset_px" in content:
+        fields["inset_px"] = float(content["inset_px"])
+    fields["modules"], fields["about"] = _modules(content), _about(content)
+    return fields
 
 
 def read_arrays(path: Path, kind: str) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from drrobot_ros.errors import InputError
 from drrobot_ros.geometry import so3
 from drrobot_ros.robot.model import RobotModel
-from drrobot_ros.splats import harmonics, lighting
+from drrobot_ros.splats import files, harmonics, lighting
 from drrobot_ros.splats.appearance import seen_colors
 from drrobot_ros.splats.cells import divide, sums_by_cell
 from drrobot_ros.splats.moments import Moments, moments_of, shapes_of
@@ -298,20 +298,20 @@ class GaussianRobot:
 
     def save(self, path: str | Path) -> None:
         """Write a ``.npz`` file; see `drrobot_ros.splats.files`."""
-        from drrobot_ros.splats.files import save
-
-        save(self, path)
+        files.save({f.name: getattr(self, f.name) for f in dataclasses.fields(self)}, path)
 
     @classmethod
     def load(cls, path: str | Path) -> "GaussianRobot":
-        """Read a file that `save` wrote.
+        """Read a file that `save` wrote; everything in it is checked.
 
         Raises:
             SplatFileError: the file is missing, damaged, of another kind or of a later version.
         """
-        from drrobot_ros.splats.files import load
-
-        return load(path)
+        fields = files.load(path)
+        try:
+            return cls(**fields)
+        except (InputError, ValueError, TypeError) as error:
+            raise files.SplatFileError(f"{str(path)!r}: {error}") from error
 
 
 def _tensor(array: np.ndarray) -> Tensor:

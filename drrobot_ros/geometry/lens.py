@@ -20,6 +20,8 @@ PIXEL_CENTER = 0.5
 
 PLUMB_BOB, RATIONAL, EQUIDISTANT = "plumb_bob", "rational_polynomial", "equidistant"
 MODELS = (PLUMB_BOB, RATIONAL, EQUIDISTANT)
+_STEPS, _PRECISION_PX = 50, 1e-3  # of the inverse of the distortion
+_FARTHEST_PX = 1e6
 _OTHER_NAMES = {"": PLUMB_BOB, "none": PLUMB_BOB, "fisheye": EQUIDISTANT, "rational": RATIONAL}
 _COUNTS = {PLUMB_BOB: (0, 4, 5), RATIONAL: (0, 4, 5, 8, 12, 14), EQUIDISTANT: (0, 4)}
 
@@ -73,6 +75,39 @@ class Lens:
         """Return a depth image or a mask [H,W] without distortion; values are never mixed."""
         return self._mapped(plane, nearest=True)
 
+    def rectify_points(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return where points [N,2] of a raw image lie in the rectified one, px.
+
+        Pixel centres are at +0.5. What lies a right angle or more from the axis is NaN.
+        """
+        points = np.array(points, np.float64)
+        if not self.distorted or not len(points):
+            return points
+        import cv2
+
+        raw = (points - PIXEL_CENTER).reshape(-1, 1, 2)
+        K, d = self._opencv_K, np.array(self.distortion)
+        until = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, _STEPS, _PRECISION_PX / K[0, 0])
+        if self.model == EQUIDISTANT:
+            found = cv2.fisheye.undistortPoints(raw, K, d, R=np.eye(3), P=K, criteria=until)
+        else:
+            # OpenCV 4 has a function of its own for a given precision.
+            undistort = getattr(cv2, "undistortPointsIter", cv2.undistortPoints)
+            found = undistort(raw, K, d, R=np.eye(3), P=K, criteria=until)
+        found = np.asarray(found).reshape(-1, 2)
+        there = (np.isfinite(found) & (np.abs(found) < _FARTHEST_PX)).all(1, keepdims=True)
+        return np.where(there, found + PIXEL_CENTER, np.nan)
+
+    def resized(self, width: int, height: int) -> "Lens":
+        """Return the lens of the same camera's images at another size."""
+        return dataclasses.replace(self, camera=self.camera.resized(width, height))
+
+    @property
+    def _opencv_K(self) -> NDArray[np.float64]:
+        K = self.camera.K.copy()
+        K[:2, 2] -= PIXEL_CENTER
+        return K
+
     @cached_property
     def valid(self) -> NDArray[np.bool_]:
         """Which rectified pixels [H,W] the raw image shows; the others are black, 0 or false."""
@@ -101,8 +136,7 @@ class Lens:
         """Where in the raw image, in OpenCV's pixels, each rectified pixel comes from."""
         import cv2
 
-        K = self.camera.K.copy()
-        K[:2, 2] -= PIXEL_CENTER
+        K = self._opencv_K
         d, size = np.array(self.distortion), (self.camera.width, self.camera.height)
         make = cv2.fisheye if self.model == EQUIDISTANT else cv2
         x, y = make.initUndistortRectifyMap(K, d, np.eye(3), K, size, cv2.CV_32FC1)

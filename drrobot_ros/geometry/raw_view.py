@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 
 from drrobot_ros.errors import InputError
 from drrobot_ros.geometry.camera import PinholeCamera
-from drrobot_ros.geometry.lens import EQUIDISTANT, PIXEL_CENTER, Lens
+from drrobot_ros.geometry.lens import PIXEL_CENTER, Lens
 
 #: A fisheye sees more than any pinhole: how many times the raw image's size is rendered at most.
 MAX_GROWTH = 2.0
-#: Iterations and precision of the inverse of the distortion, px.
-_STEPS, _PRECISION_PX = 50, 1e-3
+_NOWHERE_PX = 1e6
 
 
 class RawView:
@@ -83,30 +82,19 @@ class RawView:
     @cached_property
     def _rectified(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Where each raw pixel [H, W] lies in the rectified image, in OpenCV's pixels."""
-        import cv2
-
         camera = self._lens.camera
-        K = camera.K.copy()
-        K[:2, 2] -= PIXEL_CENTER
-        d = np.array(self._lens.distortion)
-        grid = np.meshgrid(np.arange(camera.width, dtype=float), np.arange(camera.height))
-        points = np.stack(grid, axis=-1).reshape(-1, 1, 2)
-        until = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, _STEPS, _PRECISION_PX / K[0, 0])
-        if self._lens.model == EQUIDISTANT:
-            found = cv2.fisheye.undistortPoints(points, K, d, R=np.eye(3), P=K, criteria=until)
-        else:
-            # OpenCV 4 has a function of its own for a given precision.
-            undistort = getattr(cv2, "undistortPointsIter", cv2.undistortPoints)
-            found = undistort(points, K, d, R=np.eye(3), P=K, criteria=until)
-        found = np.asarray(found).reshape(camera.height, camera.width, 2)
+        grid = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
+        points = np.stack(grid, axis=-1).reshape(-1, 2).astype(np.float64) + PIXEL_CENTER
+        found = self._lens.rectify_points(points) - PIXEL_CENTER
+        found = found.reshape(camera.height, camera.width, 2)
         # Beyond a right angle from the axis there is nothing a pinhole could see.
-        found = np.where(np.isfinite(found) & (np.abs(found) < 1e6), found, -1e6)
+        found = np.where(np.isfinite(found), found, -_NOWHERE_PX)
         return found[..., 0], found[..., 1]
 
 
 def _reach(values: NDArray[np.float64], size: int) -> tuple[int, int]:
     """Return by how many pixels an image of a size has to grow below and above."""
-    seen = values[np.abs(values) < 1e6]
+    seen = values[np.abs(values) < _NOWHERE_PX]
     most = 0.5 * (MAX_GROWTH - 1.0) * size
     low = np.clip(np.ceil(-seen.min()), 0, most)
     high = np.clip(np.ceil(seen.max() - (size - 1)), 0, most)

@@ -18,13 +18,14 @@ from drrobot_ros.control.obstacles import read_obstacles
 from drrobot_ros.control.safety import SafetyGate
 from drrobot_ros.control.servo import OffsetObserver, ServoConfig
 from drrobot_ros.errors import InputError
-from drrobot_ros.geometry.camera import PinholeCamera
+from drrobot_ros.geometry.lens import Lens
 from drrobot_ros.ros import qos, tf
 from drrobot_ros.ros.arm_executor import WATCH_S, ArmExecutor
 from drrobot_ros.ros.arm_interface import make_interface
+from drrobot_ros.ros.camera_reader import lens_from_info
 from drrobot_ros.ros.control_settings import ArmNodeSettings, ExecutionConfig
 from drrobot_ros.ros.controllers import find_controller
-from drrobot_ros.ros.conversions import camera_from_info, matrix_from_numbers, matrix_from_pose
+from drrobot_ros.ros.conversions import matrix_from_numbers, matrix_from_pose
 from drrobot_ros.ros.diagnostics import OK, WARN, Diagnostics
 from drrobot_ros.ros.estimate_input import EstimateInput, Seen
 from drrobot_ros.ros.joint_input import JointInput
@@ -106,7 +107,7 @@ class ArmNode(Node):
         library: the parts of the library behind it; None: the real ones.
 
     Attributes:
-        rectified: whether the camera's images are, and goal pictures.
+        rectified: whether the camera's images are, and what goals show.
 
     Raises:
         InputError: a parameter's start value is not valid, or the controller is not known.
@@ -249,8 +250,8 @@ class ArmNode(Node):
         observer = robot.offsets
         return np.where(observer.sigma < _KNOWN, observer.offsets, 0.0)
 
-    def eye(self) -> tuple[PinholeCamera, NDArray[np.float64]]:
-        """Return the camera, and its pose in the base frame [4, 4].
+    def eye(self) -> tuple[Lens, NDArray[np.float64]]:
+        """Return the camera's lens, and its pose in the base frame [4, 4].
 
         Raises:
             InputError: it is not known.
@@ -259,12 +260,12 @@ class ArmNode(Node):
         if info is None:
             topic = self.resolve_topic_name("camera_info")
             raise InputError(f"the camera is not known: nothing came on {topic}")
-        camera = camera_from_info(info, rectified=self.rectified)
+        lens = lens_from_info(info, rectified=self.rectified)
         settings = self.settings.config
         if settings.camera_pose:
-            return camera, matrix_from_numbers(settings.camera_pose)
+            return lens, matrix_from_numbers(settings.camera_pose)
         if self._camera_pose is not None:
-            return camera, matrix_from_pose(self._camera_pose.pose.pose)
+            return lens, matrix_from_pose(self._camera_pose.pose.pose)
         robot = self.ready_robot()
         base = settings.base_frame or robot.model.base_link
         T = self._frames.lookup(base, info.header.frame_id)
@@ -273,7 +274,7 @@ class ArmNode(Node):
                 "where the camera is, is not known: set camera_pose, run the pose estimator, or "
                 f"connect {base!r} with {info.header.frame_id!r} on tf"
             )
-        return camera, T
+        return lens, T
 
     # -- looking after it --------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from drrobot_ros.control.points.track_set import TrackSet
 from drrobot_ros.control.text.encoder import check_prompt
 from drrobot_ros.control.text.views import sentence_views
 from drrobot_ros.errors import InputError, unknown_name
-from drrobot_ros.geometry.camera import PinholeCamera
+from drrobot_ros.geometry.lens import Lens
 from drrobot_ros.media import read_sequence
 from drrobot_ros.ros.conversions import matrix_from_pose
 from drrobot_ros.ros.images import image_to_mask, image_to_rgb
@@ -25,8 +25,8 @@ from drrobot_ros.ros.joints import JointNames
 _GREY = (0.5, 0.5, 0.5)
 _MAX_IMAGES = 600  # of a video: what is longer is not a demonstration
 
-#: Returns the camera's intrinsics and pose [4, 4], or raises InputError.
-Eye = Callable[[], tuple[PinholeCamera, NDArray[np.float64]]]
+#: Returns the lens that goals are seen through and the camera's pose [4, 4], or raises InputError.
+Eye = Callable[[], tuple[Lens, NDArray[np.float64]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,8 @@ def read_objectives(
         views = sentence_views(model, start)
     if not views:
         with contextlib.suppress(InputError):  # for the pictures; nothing else looks
-            views = (Viewpoint(*eye(), _GREY),)
+            lens, T = eye()
+            views = (Viewpoint(lens.camera, T, _GREY),)
     return Wanted(tuple(found), views)
 
 
@@ -96,20 +97,21 @@ class _Reader:
             raise InputError(f"the weight must be finite and not negative: {objective.weight}")
         return self._kinds[objective.kind](objective)
 
-    def _view(self, size: tuple[int, int]) -> int:
-        """Return the number of the viewpoint whose images have a size."""
-        camera, T = self._eye()
-        width, height = size
+    def _view(self, size: tuple[int, int]) -> tuple[int, Lens]:
+        """Return the number of the viewpoint whose images have a size, and their lens."""
+        lens, T = self._eye()
+        camera, (width, height) = lens.camera, size
         if abs(width * camera.height - height * camera.width) > max(camera.width, camera.height):
             raise InputError(
                 f"it is {width}x{height}, of other proportions than the camera's images of "
                 f"{camera.width}x{camera.height}"
             )
+        lens = lens.resized(width, height)
         for number, view in enumerate(self.views):
             if (view.camera.width, view.camera.height) == size:
-                return number
-        self.views.append(Viewpoint(camera.resized(width, height), T, _GREY))
-        return len(self.views) - 1
+                return number, lens
+        self.views.append(Viewpoint(lens.camera, T, _GREY))
+        return len(self.views) - 1, lens
 
     def _sentence(self, objective: ControlObjective) -> Any:
         negative = tuple(check_prompt(words) for words in objective.negative)
@@ -120,12 +122,16 @@ class _Reader:
             raise InputError("there is no image")
         rgb = image_to_rgb(objective.image)
         mask = image_to_mask(objective.mask) > 0.5 if objective.mask.width else None
-        view = self._view((rgb.shape[1], rgb.shape[0]))
-        return wishes.PictureGoal(rgb, mask, view, objective.weight)
+        view, lens = self._view((rgb.shape[1], rgb.shape[0]))
+        if mask is not None and mask.shape == rgb.shape[:2]:  # another is refused by the goal
+            mask = lens.rectify_plane(mask)
+        return wishes.PictureGoal(lens.rectify(rgb), mask, view, objective.weight)
 
     def _tracks(self, objective: ControlObjective) -> Any:
         tracks = TrackSet.load(self._file(objective))
-        view = self._view((int(tracks.image_size[0]), int(tracks.image_size[1])))
+        view, lens = self._view(tracks.image_size)
+        points = lens.rectify_points(tracks.tracks.reshape(-1, 2)).reshape(tracks.tracks.shape)
+        tracks = dataclasses.replace(tracks, tracks=points)
         how = objective.correspondence or "bound"
         return wishes.TracksGoal(tracks, view, how, objective.weight)
 
@@ -138,7 +144,8 @@ class _Reader:
             found.append(np.asarray(image))
         if not found:
             raise InputError("the video has no images")
-        view = self._view((found[0].shape[1], found[0].shape[0]))
+        view, lens = self._view((found[0].shape[1], found[0].shape[0]))
+        found = [lens.rectify(image) for image in found]
         return wishes.VideoGoal(found, rate_hz, view, weight=objective.weight)
 
     @staticmethod

@@ -10,7 +10,7 @@ from drrobot_ros.ros.settings import RobotSettings
 
 @dataclasses.dataclass(frozen=True)
 class ArmNodeSettings(RobotSettings):
-    """What the nodes visual_control and visual_servo share."""
+    """What the nodes that move an arm share."""
 
     controller: str = setting(
         "simulated", "name of the arm's controller in controllers_file", read_only=True
@@ -62,6 +62,20 @@ class ArmNodeSettings(RobotSettings):
 
 
 @dataclasses.dataclass(frozen=True)
+class SightedSettings(ArmNodeSettings):
+    """What the nodes visual_control and visual_servo share: their goals may be pictures."""
+
+    image_rectified: str = setting(
+        "auto",
+        "yes: the camera's images, and pictures, tracks and videos of goals, are rectified and P "
+        "of camera_info is used; no: K is used, and what D says is taken out of all of them; "
+        "auto: yes, unless the name of the topic image says raw",
+        choices=("auto", "yes", "no"),
+        read_only=True,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class ExecutionConfig:
     """How trajectories are sent."""
 
@@ -86,7 +100,7 @@ class ExecutionConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class VisualControlSettings(ArmNodeSettings):
+class VisualControlSettings(SightedSettings):
     """Settings of the node ``visual_control``, without those of planning, safety and execution."""
 
     estimate: str = setting(
@@ -111,7 +125,7 @@ class VisualControlSettings(ArmNodeSettings):
 
 
 @dataclasses.dataclass(frozen=True)
-class VisualServoSettings(ArmNodeSettings):
+class VisualServoSettings(SightedSettings):
     """Settings of the node ``visual_servo``, without those of the law, safety and execution."""
 
     feedback_rate_hz: float = setting(
@@ -132,11 +146,4 @@ class VisualServoSettings(ArmNodeSettings):
         unit="s",
         minimum=0.1,
         maximum=60.0,
-    )
-    image_rectified: str = setting(
-        "auto",
-        "yes: image and goal pictures are rectified and P of camera_info is used; no: K is used, "
-        "and what D says is taken out of both; auto: yes, unless the topic's name says raw",
-        choices=("auto", "yes", "no"),
-        read_only=True,
     )

@@ -1,6 +1,5 @@
 """What a camera shows compared with a goal picture, for the loop that is closed by sight."""
 
-import dataclasses
 import time
 from typing import Any
 
@@ -15,9 +14,8 @@ from drrobot_ros.control.servo import VisualServo
 from drrobot_ros.errors import InputError
 from drrobot_ros.estimation.levels import reduced
 from drrobot_ros.ros.camera_pictures import CameraPictures
-from drrobot_ros.ros.camera_reader import CameraReader, lens_from_info
+from drrobot_ros.ros.camera_reader import CameraReader
 from drrobot_ros.ros.conversions import stamp_to_s
-from drrobot_ros.ros.images import image_to_rgb, rgb_to_image
 from drrobot_ros.ros.joint_input import JointInput
 from drrobot_ros.ros.smooth_clock import SmoothClock
 from drrobot_ros.ros.synchronizer import Frame
@@ -146,15 +144,3 @@ class PictureMatch:
         if not self._pictures.received:
             return f"no image came on {self._pictures.topic}"
         return f"no image on {self._pictures.topic} has a stamp near an estimate's"
-
-
-def without_distortion(image: Image, info: CameraInfo) -> Image:
-    """Return a camera's raw picture, of whatever size, as a rectified one.
-
-    Raises:
-        InputError: it cannot be read, or the camera is not calibrated.
-    """
-    lens = lens_from_info(info, rectified=False)
-    camera = lens.camera.resized(image.width, image.height)
-    lens = dataclasses.replace(lens, camera=camera)
-    return rgb_to_image(lens.rectify(image_to_rgb(image)), image.header)

@@ -29,6 +29,19 @@ def distorted_pixels(model, d):
 
 
 @pytest.mark.parametrize("model", MODELS)
+def test_points_of_raw_images_are_rectified(model):
+    d = COEFFICIENTS[model]
+    lens = lens_from_ros(K, 160, 120, d, model)
+    raw = distorted_pixels(model, d) + 0.5
+    straight = POINTS[:, :2] * 150 + K[:2, 2] + 0.5
+    assert np.abs(raw - straight).max() > 0.5
+    np.testing.assert_allclose(lens.rectify_points(raw), straight, atol=2e-3)
+    assert lens.rectify_points(np.zeros((0, 2))).shape == (0, 2)
+    twice = lens.resized(320, 240).rectify_points(2 * raw)
+    np.testing.assert_allclose(twice, 2 * straight, atol=4e-3)
+
+
+@pytest.mark.parametrize("model", MODELS)
 def test_points_come_back_to_where_the_pinhole_sees_them(model):
     d = COEFFICIENTS[model]
     lens = lens_from_ros(K, 160, 120, d, model)

@@ -19,8 +19,8 @@ from drrobot_ros.geometry.raw_view import RawView
 from drrobot_ros.robot import RobotModel
 from drrobot_ros.ros.camera_reader import CameraReader
 from drrobot_ros.ros.conversions import info_from_camera, ns_to_stamp
-from drrobot_ros.ros.images import image_to_rgb, rgb_to_image
-from drrobot_ros.ros.picture_match import PictureMatch, without_distortion
+from drrobot_ros.ros.images import rgb_to_image
+from drrobot_ros.ros.picture_match import PictureMatch
 from drrobot_ros.ros.settings import CameraSettings
 
 HEADER = Header(stamp=ns_to_stamp(5_000_000_000), frame_id="camera")
@@ -114,17 +114,6 @@ def test_raw_images_are_rectified(arm: Any) -> None:
     # Taken for rectified ones they say something else.
     _, servo = serve(arm, raw, info=info)
     assert not servo.told or np.abs(servo.told[0][1][:3] - OFF[:3]).max() > np.deg2rad(0.6)
-
-
-def test_raw_goal_pictures_are_rectified(arm: Any) -> None:
-    lens = Lens(EYE.resized(480, 360), LENS.distortion)
-    view = RawView(lens)
-    raw = view.raw(shot(arm, SHOWN, view.camera))
-    info = info_from_camera(EYE, HEADER)
-    info.d = list(LENS.distortion)
-    found = image_to_rgb(without_distortion(rgb_to_image(raw, HEADER), info))
-    wanted = lens.rectify(raw)
-    assert np.array_equal(found, wanted) and np.abs(found.astype(int) - raw).mean() > 3
 
 
 def test_why_not(arm: Any) -> None:

@@ -7,6 +7,7 @@ from drrobot_msgs.action import OptimizeJointTarget
 from drrobot_ros.control.plan_config import PlanConfig
 from drrobot_ros.ros import control_messages as messages
 from drrobot_ros.ros.arm_node import ArmNode, ControlLibrary, Robot
+from drrobot_ros.ros.camera_inputs import is_rectified
 from drrobot_ros.ros.control_run import ControlRun, News
 from drrobot_ros.ros.control_settings import VisualControlSettings
 from drrobot_ros.ros.goal_server import GoalServer
@@ -38,6 +39,7 @@ class VisualControl(ArmNode):
 
     def __init__(self, library: ControlLibrary | None = None, **kwargs: Any) -> None:
         super().__init__("visual_control", VisualControlSettings, library, **kwargs)
+        self.rectified = is_rectified(self, "image", self.settings.config.image_rectified)
         self._plan = Parameters(self, PlanConfig, "plan.")
         self._planner: Any = None
         self._rates = RateLimit(), RateLimit()

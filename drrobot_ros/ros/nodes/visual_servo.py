@@ -29,7 +29,7 @@ from drrobot_ros.ros.estimate_input import Seen
 from drrobot_ros.ros.goal_server import GoalServer
 from drrobot_ros.ros.latest import LatestWorker
 from drrobot_ros.ros.parameters import Parameters, warn_of_unknown
-from drrobot_ros.ros.picture_match import PictureMatch, without_distortion
+from drrobot_ros.ros.picture_match import PictureMatch
 from drrobot_ros.ros.rate_limit import RateLimit
 from drrobot_ros.ros.runner import run
 from drrobot_ros.ros.settings import CameraSettings
@@ -108,9 +108,9 @@ class VisualServoNode(ArmNode):
 
     def __init__(self, library: ControlLibrary | None = None, **kwargs: Any) -> None:
         super().__init__("visual_servo", VisualServoSettings, library, **kwargs)
+        self.rectified = is_rectified(self, "image", self.settings.config.image_rectified)
         self._plan = Parameters(self, PlanConfig, "plan.")
         self._rate = RateLimit()
-        self.rectified = is_rectified(self, "image", self.settings.config.image_rectified)
         self._pictures = CameraPictures(self)
         self._reader = CameraReader("", CameraSettings, self.diagnostics, rectified=self.rectified)
         self._planner: Any = None
@@ -219,10 +219,7 @@ class VisualServoNode(ArmNode):
         names = robot.joints.names
         if request.joint_names:
             return named_positions(list(request.joint_names), list(request.positions), names, start)
-        image = request.image
-        if not self.rectified and self.info is not None:  # without, that is said by `eye`
-            image = without_distortion(image, self.info)
-        objective = ControlObjective(kind="picture", image=image)
+        objective = ControlObjective(kind="picture", image=request.image)
         wanted = read_objectives([objective], robot.model, names, start, self.eye)
         if self._planner is None:
             self._planner = self.library.planner(robot.model, robot.gaussians, robot.gate, "")

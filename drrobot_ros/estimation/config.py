@@ -3,6 +3,7 @@
 import dataclasses
 
 from drrobot_ros.configuration import setting, validate
+from drrobot_ros.estimation.device.choice import DEVICES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -11,6 +12,13 @@ class TrackerConfig:
 
     estimate_joints: bool = setting(True, "estimate joint positions")
     estimate_camera: bool = setting(False, "estimate the camera pose as well")
+    device: str = setting(
+        "cpu",
+        "where images are rendered and compared: cpu: C++; cuda: torch and gsplat; auto: cuda "
+        "where there is a GPU, else cpu; torch: what cuda runs, on the CPU, slowly, to check it",
+        choices=DEVICES,
+        read_only=True,
+    )
     fine_width: int = setting(
         320, "image width of the finest pyramid level", unit="px", minimum=40, maximum=1280
     )

@@ -1,10 +1,12 @@
 """The robot as the tracker draws it: few splats for searching, all for the last iterations."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from drrobot_ros.estimation.device.choice import image_model_maker
 from drrobot_ros.estimation.normal_equations import FloatImage, ImageModel
 from drrobot_ros.estimation.search import palette_of
 from drrobot_ros.estimation.segmentation import part_labels
@@ -41,22 +43,27 @@ class RobotImages:
     _gaussians: Any
     _coarse_gaussians: Any
     _palette: FloatImage
+    _make: Callable[..., ImageModel]
 
     @classmethod
-    def of(cls, model: Any, gaussians: Any, residual: str) -> "RobotImages":
-        """Make them; a residual of "auto" becomes parts or shaded, as the robot's colours allow."""
+    def of(cls, model: Any, gaussians: Any, residual: str, device: str = "cpu") -> "RobotImages":
+        """Make them; a residual of "auto" becomes parts or shaded, as the robot's colours allow.
+
+        `device` is one of `device.choice.DEVICES`; searches stay on the CPU.
+        """
+        make = image_model_maker(device)
         palette = palette_of(np.asarray(gaussians.part_colors))
 
-        def image_model(splats: Any, labels: bool) -> ImageModel:
+        def image_model(splats: Any, labels: bool, make: Any = make) -> ImageModel:
             colors = part_labels(splats.part_colors, palette) if labels else None
-            return ImageModel(model.tree, splats, model.nq, model.nv, colors)
+            return make(model.tree, splats, model.nq, model.nv, colors)
 
         if residual == "auto":
             shares = np.sort(part_labels(gaussians.part_colors, palette).mean(0))
             residual = "parts" if shares[-2] > SECOND_COLOR else "shaded"
         coarse = gaussians.subset(COARSE_SPLATS)
         return cls(
-            search=image_model(gaussians.subset(SEARCH_SPLATS), True),
+            search=image_model(gaussians.subset(SEARCH_SPLATS), True, ImageModel),
             coarse=image_model(coarse, True),
             fine=image_model(gaussians, True),
             colored=image_model(gaussians, False),
@@ -68,6 +75,7 @@ class RobotImages:
             _gaussians=gaussians,
             _coarse_gaussians=coarse,
             _palette=palette,
+            _make=make,
         )
 
     def relight(self, T_base_link: Any, T_base_camera: Any) -> None:
@@ -87,4 +95,5 @@ class RobotImages:
             coarse,
             part_labels(self._gaussians.part_colors, self._palette),
             part_labels(coarse.part_colors, self._palette),
+            self._make,
         )

@@ -7,6 +7,7 @@ estimate. Shaded splats show where links of one colour lie before each other.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,7 @@ class Shading:
         coarse: fewer of them, for the fit.
         labels: part of each of `gaussians`, one-hot [n,3].
         coarse_labels: and of `coarse`.
+        make: makes what `shaded` is rendered with.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Shading:
         coarse: Any,
         labels: FloatImage,
         coarse_labels: FloatImage,
+        make: Callable[..., ImageModel] = ImageModel,
     ) -> None:
         self._model = model
         self._normals = np.asarray(gaussians.normals, np.float32)
@@ -65,7 +68,7 @@ class Shading:
         tree = model.tree
         self._facing = ImageModel(tree, coarse, model.nq, model.nv, np.zeros_like(coarse_labels))
         self._parts = ImageModel(tree, coarse, model.nq, model.nv, coarse_labels)
-        self.shaded = ImageModel(tree, gaussians, model.nq, model.nv, np.zeros_like(labels))
+        self.shaded = make(tree, gaussians, model.nq, model.nv, np.zeros_like(labels))
 
     def fit(
         self, q: Vector, T: Matrix, bare: ImageTarget, color: FloatImage, trust: FloatImage

@@ -75,7 +75,9 @@ class Tracker:
         self._config = config or TrackerConfig()
         self._recovery = Recovery(model, gaussians, run_search or in_thread)
         self._coordinates = Coordinates.of(model.tree, model.nq, model.nv)
-        self._images = RobotImages.of(model, gaussians, self.config.color_residual)
+        self._images = RobotImages.of(
+            model, gaussians, self.config.color_residual, self.config.device
+        )
         self._limits = (np.asarray(model.lower, float), np.asarray(model.upper, float))
         mounts = {"camera": CameraMount()} if cameras is None else dict(cameras)
         if not mounts:

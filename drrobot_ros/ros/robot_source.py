@@ -25,7 +25,6 @@ class RobotSource:
 
     Attributes:
         problem: why there is no robot, or no newer one; empty once there is.
-        source: of the robot that was loaded last: file, name, or description.
     """
 
     def __init__(
@@ -36,10 +35,10 @@ class RobotSource:
         worker: LatestWorker[Any],
         load: Callable[[str | None], tuple[str, str]],
     ) -> None:
-        self._node, self._robot, self._diagnostics = node, robot, diagnostics
+        self._node, self._diagnostics = node, diagnostics
         self._worker, self._load = worker, load
         self._newest = ""
-        self.problem, self.source = "waiting for a robot description", ""
+        self.problem = "waiting for a robot description"
         if robot:
             worker.run(lambda: self._try(None))
         else:
@@ -58,7 +57,7 @@ class RobotSource:
             self.problem = f"cannot load the robot: {error}"
             self._diagnostics.fault(topic, self.problem, lasting=True)
             return
-        self.problem, self.source = "", self._robot if description is None else description
+        self.problem = ""
         self._diagnostics.hardware_id = name
         self._diagnostics.good(topic)
         self._node.get_logger().info(f"robot {name!r}: {words}")

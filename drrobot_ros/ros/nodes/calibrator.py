@@ -4,7 +4,7 @@ import dataclasses
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
@@ -55,6 +55,15 @@ class _Active:
     cancelled: bool = False
 
 
+class _Robot(NamedTuple):
+    """What was loaded; source: file, name, or description."""
+
+    model: Any
+    gaussians: Any
+    joints: JointInput
+    source: str
+
+
 class Calibrator(Node):
     """Calibrates cameras and joint encoders from images of the moving arm.
 
@@ -84,7 +93,7 @@ class Calibrator(Node):
         self._frames = tf.listen(self)
         self._inputs = CameraInputs(self, settings.cameras, self._diagnostics)
         self._readers = {reader.name: reader for reader in self._inputs.readers}
-        self._robot: tuple[Any, Any, JointInput] | None = None
+        self._robot: _Robot | None = None
         self._busy = threading.Lock()
         self._state = "idle"
         self._worker = LatestWorker(self._moment, self._failed, "calibration")
@@ -117,7 +126,8 @@ class Calibrator(Node):
             if reader.settings.camera_link:
                 model.link_index(reader.settings.camera_link)
         joints = JointInput(model, settings.joint_prefix, self._diagnostics)
-        self._robot = (model, gaussians, joints)
+        source = settings.robot if description is None else description
+        self._robot = _Robot(model, gaussians, joints, source)
         return model.name, "ready for a goal on ~/calibrate"
 
     def _base_frame(self, model: Any) -> str:
@@ -142,7 +152,7 @@ class Calibrator(Node):
         """
         if self._robot is None:
             raise InputError(self._source.problem)
-        model, gaussians, joints = self._robot
+        model, gaussians, joints, source = self._robot
         settings, asked = self._settings.config, goal.request
         for name in settings.fixed_joints:
             if name not in model.joint_names:
@@ -178,7 +188,7 @@ class Calibrator(Node):
             config=config,
             choice=choice,
             joints=[n for n in model.joint_names if n not in settings.fixed_joints],
-            source=self._source.source,
+            source=source,
             package_paths=settings.package_paths,
             make_folder=lambda: new_folder(parent, "calibration"),
         )
@@ -222,7 +232,7 @@ class Calibrator(Node):
 
     def _result(self, finished: Finished) -> Any:
         assert self._robot is not None
-        model, _, joints = self._robot
+        model, joints = self._robot.model, self._robot.joints
         header = Header(stamp=self.get_clock().now().to_msg())
         frames = {
             name: (parent_frame(reader, self._base_frame(model)), reader.optical_frame)
@@ -238,7 +248,7 @@ class Calibrator(Node):
 
     def _joint_state(self, message: JointState) -> None:
         if self._robot is not None:
-            self._robot[2].add(message)
+            self._robot.joints.add(message)
 
     def _moment(self, frames: dict[str, Frame]) -> None:
         active = self._goals.work

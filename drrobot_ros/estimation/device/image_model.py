@@ -67,7 +67,7 @@ class DeviceImageModel(ImageModel):
 
         quat, scale = sent(gaussians.quats), sent(gaussians.scales)
         link = torch.as_tensor(np.asarray(gaussians.link_index), dtype=torch.int64)
-        self._splats = LinkSplats(
+        self._sent = LinkSplats(
             link.to(device),
             sent(gaussians.means),
             so3.quat_to_matrix(quat) * scale[:, None],
@@ -82,12 +82,12 @@ class DeviceImageModel(ImageModel):
         np.add.at(self._centers, link.numpy(), means)
         self._centers /= np.maximum(np.bincount(link, minlength=self.n_links), 1)[:, None]
         self._planes = PlaneStore(device)
-        self._evaluate = Evaluator(self._splats, record)
+        self._evaluate = Evaluator(self._sent, record)
 
     def set_colors(self, colors: NDArray[np.floating]) -> None:
         """Give the splats other colours [n,3], as `ImageModel.set_colors`."""
         super().set_colors(colors)
-        self._splats.color.copy_(torch.from_numpy(np.ascontiguousarray(colors, np.float32)))
+        self._sent.color.copy_(torch.from_numpy(np.ascontiguousarray(colors, np.float32)))
 
     @torch.no_grad()
     def evaluate(
@@ -141,7 +141,7 @@ class DeviceImageModel(ImageModel):
             image = self._rendered(motion, target, flat)
         else:
             sent = torch.from_numpy(flat).to(self.device)
-            image, J, _ = jacobian_images(self._splats, sent, self._task(target), _ALL, None)
+            image, J, _ = jacobian_images(self._sent, sent, self._task(target), _ALL, None)
             jacobian = J.view(*size, _ALL.count, -1).cpu().numpy()
         channels = image.view(*size, _ALL.count).cpu().numpy()
         rgb, alpha, depth = channels[..., :3], channels[..., 3], channels[..., 4]
@@ -177,7 +177,7 @@ class DeviceImageModel(ImageModel):
         self, motion: LinkMotion, target: ImageTarget, flat: NDArray[np.float32]
     ) -> Tensor:
         """Return red, green, blue, alpha and depth [H*W,5] by `rasterize`, in the camera frame."""
-        splats = self._splats
+        splats = self._sent
         packet = unpack(torch.from_numpy(flat).to(self.device), self.n_links)
         center, facing = place(splats, packet)
         turn = so3.matrix_to_quat(torch.from_numpy(motion.rotation)).float().to(self.device)

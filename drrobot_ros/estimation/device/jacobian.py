@@ -91,7 +91,7 @@ def jacobian_of(
         rows[:, -1] += weight[:, None] * depth_slopes[splat]
     pixel = torch.where(valid, pairs.pixel[index], pixels)
     lengths = starts_of(pixel, pixels).diff()
-    total = _segments(rows.view(len(index), -1), lengths, pixel)
+    total = _segments(rows.flatten(1), lengths, pixel)
     seen = torch.zeros(len(moments) + 1, dtype=torch.bool, device=splat.device)
     seen = seen.index_fill(0, torch.where(valid, splat, len(moments)), True)[:-1]
     return total.view(pixels, channels.count, p), count, seen
@@ -99,7 +99,7 @@ def jacobian_of(
 
 def _segments(rows: Tensor, lengths: Tensor, pixel: Tensor) -> Tensor:
     """Return the sums of rows [n,k] by pixel [pixels,k]."""
-    if rows.is_cuda:  # in their order: the same every time
+    if rows.device.type != "cpu" and len(rows):  # in their order: the same every time
         return torch.segment_reduce(rows, "sum", lengths=lengths, unsafe=True)
     out = rows.new_zeros(len(lengths) + 1, rows.shape[1])
     return out.index_add_(0, pixel, rows)[:-1]

@@ -14,7 +14,7 @@ from drrobot_ros.errors import InputError
 from drrobot_ros.estimation.normal_equations import FloatImage, ImageModel, ImageTarget
 from drrobot_ros.native.library import library
 
-LIMIT = 12.0  # Lab units per px: stronger edges count no more
+LIMIT = 12.0  # Lab units per px
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,11 +25,13 @@ class ContourScore:
         model: the robot to render.
         target: intrinsics, size and pixel weights of the level.
         gradient: of the image's strongest channel, Lab units per px [H,W,2].
+        limit: stronger edges count no more, Lab units per px.
     """
 
     model: ImageModel
     target: ImageTarget
     gradient: FloatImage
+    limit: float = LIMIT
 
     @classmethod
     def of(
@@ -69,7 +71,7 @@ class ContourScore:
             pointer(T.ctypes.data) if each else None,
             ctypes.byref(view),
             pointer(self.gradient.ctypes.data),
-            ctypes.c_float(LIMIT),
+            ctypes.c_float(self.limit),
             pointer(out.ctypes.data),
         )
         del keep

@@ -2,8 +2,9 @@
 
 The score is the mutual information of rendered labels and seen colours
 (:mod:`drrobot_ros.estimation.search`): it needs neither a mask nor known light, and unlike colours
-counted around an estimate it does not confirm a wrong one. Hypotheses are drawn by the
-cross-entropy method, from several starts.
+counted around an estimate it does not confirm a wrong one. Near a start joints are drawn from what
+start and image say together (:mod:`drrobot_ros.estimation.annealing`); elsewhere hypotheses are
+drawn by the cross-entropy method, from several starts.
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drrobot_ros.estimation.annealing import Annealing, resampled, tempered
 from drrobot_ros.estimation.contour_score import ContourScore
 from drrobot_ros.estimation.levels import make_level
 from drrobot_ros.estimation.localization import Candidate, Guess, LocalizeConfig
@@ -32,6 +34,14 @@ OUTLINE_WIDTH, FINE_WIDTH = 200, 320  # px
 POLISH_RAD = 0.06  # how far a hypothesis is looked around for a better one
 # What an error of some degrees costs: the two scores' spread around the truth.
 COLOR_UNIT, EDGE_UNIT = 0.004, 0.6
+# Near the truth edges say more than colours, the more the sharper they are: as large a picture as
+# there is up to a width, and steep edges count for what they are.
+EDGE_WIDTH, EDGE_LIMIT, COLOR_SHARE = 640, 24.0, 0.5
+DRAWS = (600, 250)  # of the joints near a start: by the small picture, by the large one
+SHARPNESS = ((0.0, 3.0), (1.5, 20.0))  # of the scores that they are drawn by
+CLUSTER_RAD = 0.5  # draws of one explanation are nearer to its best than this
+KNOWN_RAD = 1e-3
+NEAR_RAD = 0.5  # a start known this well is drawn around
 # Many splats where the outline is looked at closely: few make it ragged.
 SPLATS, FINE_SPLATS = 1000, 6000
 # Neighbouring pixels err together: a nat of the score is worth less than one of the prior.
@@ -50,12 +60,13 @@ class OutlineScore:
 
     colors: RegionScore
     edges: ContourScore
+    color_share: float = 1.0
 
     def __call__(self, q: Matrix, T_camera: NDArray[np.float64]) -> Vector:
         """Return the scores [n] of joint positions [n,nq]."""
-        target = self.edges.target
+        target = self.colors.target
         mutual = self.colors(q, T_camera) / (target.width * target.height)
-        return mutual / COLOR_UNIT + self.edges(q, T_camera) / EDGE_UNIT
+        return self.color_share * mutual / COLOR_UNIT + self.edges(q, T_camera) / EDGE_UNIT
 
 
 class ColorSearch:
@@ -88,9 +99,11 @@ class ColorSearch:
     def find(
         self, observation: Observation, guess: Guess, rng: np.random.Generator
     ) -> list[Hypothesis]:
-        """Return hypotheses, best first: the best of every restart."""
+        """Return hypotheses: of joints near a start the likeliest first, else the best first."""
         score = self._outline_of(observation)
         space = SearchSpace.of(self._model, self._coordinates, guess)
+        if _near(guess):
+            return self._drawn(observation, guess, space, rng)
         found = [self._climb(score, space, guess, rng) for _ in range(RESTARTS)]
         found.sort(key=lambda h: -h[2])
         fine = self._outline_of(observation, FINE_WIDTH)
@@ -100,7 +113,11 @@ class ColorSearch:
 
     def judge(self, observation: Observation, guess: Guess, refined: Refined) -> Candidate:
         """Score a refined hypothesis."""
-        score = self._outline_of(observation, FINE_WIDTH)
+        score = (
+            self._close_up(observation)
+            if _near(guess)
+            else self._outline_of(observation, FINE_WIDTH)
+        )
         value = float(score(refined.q[None], refined.T_camera)[0])
         value -= float(self._surprise(refined.q[None], guess)[0])
         s = refined.solution.statistics[0]
@@ -114,6 +131,28 @@ class ColorSearch:
     def same_surface(self, a: Candidate, b: Candidate) -> bool:
         """Whether two candidates are the same."""
         return bool(np.abs(self._coordinates.difference(a.q, b.q)).max() < 0.15)
+
+    def _drawn(
+        self, observation: Observation, guess: Guess, space: SearchSpace, rng: np.random.Generator
+    ) -> list[Hypothesis]:
+        """Return the means of what is about as likely, given start and image.
+
+        Colours around them would only lead away again: they are judged where they are.
+        """
+        T = guess.T_base_camera
+        assert T is not None and guess.q is not None
+        rough, close = self._outline_of(observation), self._close_up(observation)
+        annealing = Annealing(
+            self._coordinates, space.limits, lambda q: self._surprise(q, guess) / PRIOR_WEIGHT
+        )
+        q = space.joints(DRAWS[0], rng)
+        q, value = annealing.sharpened(q, lambda x: rough(x, T), SHARPNESS[0], rng)
+        # The two scores are not the same: some of the draws have to remain.
+        weight = SHARPNESS[1][0] * close(q, T) - SHARPNESS[0][1] * value
+        q = q[resampled(tempered(weight, 0.25), DRAWS[1], rng)]
+        q, value = annealing.sharpened(q, lambda x: close(x, T), SHARPNESS[1], rng)
+        groups = annealing.clusters(q, value, CLUSTER_RAD)[: self.config.candidates]
+        return [Hypothesis(annealing.mean(q[group]), T, sigma=KNOWN_RAD) for group in groups]
 
     def _climb(
         self, score: OutlineScore, space: SearchSpace, guess: Guess, rng: np.random.Generator
@@ -189,11 +228,19 @@ class ColorSearch:
         if width not in outlines:
             target, pixels, clusters = _seen_at(observation, width)
             band = max(2, round(0.03 * target.width))
-            model = self._sharp if width >= FINE_WIDTH else self._plain
+            closely = width >= min(FINE_WIDTH, observation.camera.width)
+            model = self._sharp if closely else self._plain
             colors = RegionScore(model, target, clusters, band)
             edges = ContourScore.of(model, target, pixels)
             outlines[width] = OutlineScore(colors, edges)
         return outlines[width]
+
+    def _close_up(self, observation: Observation) -> OutlineScore:
+        """Return what scores joints near the truth: mostly edges, of a large picture."""
+        width = min(EDGE_WIDTH, observation.camera.width)
+        edges = dataclasses.replace(self._outline_of(observation, width).edges, limit=EDGE_LIMIT)
+        colors = self._outline_of(observation, FINE_WIDTH).colors
+        return OutlineScore(colors, edges, COLOR_SHARE)
 
     def score_of(self, observation: Observation, width: int = WIDTH) -> RegionScore:
         """Return what scores hypotheses by the colours of an image, at a width in px."""
@@ -205,6 +252,13 @@ class ColorSearch:
             target, _, clusters = _seen_at(observation, width)
             scores[width] = RegionScore(self._images, target, clusters, max(4, round(0.04 * width)))
         return scores[width]
+
+
+def _near(guess: Guess) -> bool:
+    """Whether only joints are looked for, around a start."""
+    return (
+        guess.q is not None and not guess.camera_free and float(np.max(guess.q_sigma)) <= NEAR_RAD
+    )
 
 
 def _seen_at(

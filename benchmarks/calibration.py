@@ -20,6 +20,7 @@ from drrobot_ros.estimation.calibration import (
     CalibrationCamera,
     CalibrationConfig,
     CalibrationResult,
+    Verdict,
     calibrate,
 )
 from drrobot_ros.estimation.manifold import exp_se3, inverse_se3, quat_from_matrix, quat_log
@@ -130,7 +131,7 @@ def config(width: int, **more: object) -> CalibrationConfig:
 
 def views(bench: Benchmark, model: RobotModel, splats: GaussianRobot, count: int) -> None:
     """Offsets and camera from every view."""
-    cameras, joints, sigmas, seconds = [], [], [], []
+    cameras, joints, sigmas, seconds, good = [], [], [], [], 0
     for k in range(count):
         data, T = keyframes(model, k), eye(k)
         images = pictures(model, data, CAMERA, [T], k)
@@ -147,6 +148,7 @@ def views(bench: Benchmark, model: RobotModel, splats: GaussianRobot, count: int
         camera = found.cameras["camera"]
         error = twist(camera.T, T)
         offset = (found.offsets - data.offsets)[:7]
+        good += found.verdict is Verdict.GOOD
         cameras.append(size(error))
         joints.append(np.degrees(np.abs(offset[:6])))
         sigmas += [error / np.sqrt(np.diag(camera.covariance)), offset / found.offset_std[:7]]
@@ -179,6 +181,7 @@ def views(bench: Benchmark, model: RobotModel, splats: GaussianRobot, count: int
         better="higher",
         within_2_sigma=round(float((inside < 2).mean()), 3),
     )
+    bench.add(f"verdict good, of {count} views", good, "", floor=count, better="higher")
     bench.add("one view: CPU time", round(float(np.median(seconds)), 1), "s")
 
 
@@ -250,18 +253,25 @@ def main() -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--views", type=int, default=1 if QUICK else VIEWS)
-    count = parser.parse_args().views
+    parts = ("lag", "on_the_arm", "two_cameras", "views", "cases")
+    parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
+    options = parser.parse_args()
+    count = options.views
     torch.set_num_threads(1)
     bench = Benchmark(
         "calibration", keyframes=KEYFRAMES, views=count, splats=SPLATS, start="10 cm, 5 degrees"
     )
     model, splats = robot()
-    if not QUICK:
-        lag(bench, model, splats)
-        on_the_arm(bench, model, splats)
-        two_cameras(bench, model, splats)
-    views(bench, model, splats, count)
-    return bench.finish()
+    for part in (lag, on_the_arm, two_cameras):
+        if part.__name__ in options.parts and not QUICK:
+            part(bench, model, splats)
+    if "views" in options.parts:
+        views(bench, model, splats, count)
+    if "cases" in options.parts and not QUICK:
+        from calibration_cases import cases
+
+        cases(bench, model, splats, count)
+    return bench.finish(keep_others=len(options.parts) < len(parts))
 
 
 if __name__ == "__main__":

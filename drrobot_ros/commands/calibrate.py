@@ -107,6 +107,7 @@ def run(options: argparse.Namespace) -> int:
         flags.camera_link or None,
         sigma_m=start.sigma_m,
         sigma_rad=start.sigma_rad,
+        turns=start.turns,
     )
     limit = flags.keyframes if recording.continuous else recording.count
     chosen = select_keyframes(recording, model, gaussians, camera, limit, sought)

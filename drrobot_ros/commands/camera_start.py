@@ -17,12 +17,15 @@ Matrix = NDArray[np.float64]
 TF, SEARCH = "tf", "search"
 HELP = (
     "where the camera roughly is, in the base frame or that of --camera-link: x y z (it looks at "
-    "the robot), x y z roll pitch yaw, x y z qx qy qz qw [m, rad; optical frame, z forward], a "
-    "file with the 4x4 matrix (.csv, .txt, .npy) or calibration.yaml, 'tf' (the recording's fixed "
-    "frames), or 'search' (needs depth). Default: tf where the recording has it, else search"
+    "the robot, mounted any way up), x y z roll pitch yaw, x y z qx qy qz qw [m, rad; optical "
+    "frame, z forward], a file with the 4x4 matrix (.csv, .txt, .npy) or calibration.yaml, 'tf' "
+    "(the recording's fixed frames), or 'search' (needs depth). Default: tf where the recording "
+    "has it, else search"
 )
 POSITION_SIGMA = 0.25, 0.25  # m, rad; of a start without orientation
 SEARCH_SIGMA = 0.1, 0.15
+# How a camera is mounted whose position alone is given, beside upright.
+MOUNTED = (np.pi, 0.5 * np.pi, -0.5 * np.pi)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,12 +37,14 @@ class CameraStart:
         sigma_m: how wrong its position may be; None: as configured.
         sigma_rad: the same of its orientation.
         source: where it is from, for people.
+        turns: about the optical axis that it may have beside none, rad.
     """
 
     T: Matrix | None
     sigma_m: float | None = None
     sigma_rad: float | None = None
     source: str = ""
+    turns: tuple[float, ...] = ()
 
 
 def camera_start(words: Sequence[str], from_tf: Matrix | None, middle: Any) -> CameraStart:
@@ -74,7 +79,8 @@ def camera_start(words: Sequence[str], from_tf: Matrix | None, middle: Any) -> C
         ) from error
     if len(numbers) == 3:
         T = look_at(numbers, middle)
-        return CameraStart(T, *POSITION_SIGMA, "the position given, looking at the robot")
+        words_of = "the position given, looking at the robot"
+        return CameraStart(T, *POSITION_SIGMA, words_of, MOUNTED)
     return CameraStart(pose_from_numbers(numbers), source="the pose given")
 
 

@@ -31,15 +31,17 @@ def find_readings(folder: Path) -> Path | None:
 def read_readings(path: Path, joint_names: tuple[str, ...] = ()) -> list[Row]:
     """Return (image or "", stamp or None, positions by joint) of every row of a CSV.
 
-    The header names the joints, also as q_<joint>; columns ``image`` and ``time_s`` are optional.
+    Cells are separated by commas, semicolons or tabs. The header names the joints, also as
+    q_<joint>; columns ``image`` and ``time_s`` are optional.
     Without a header the joints are `joint_names`.
 
     Raises:
         InputError: it cannot be read; a row of another length; not a number.
     """
     try:
-        with path.open(newline="") as file:
-            rows = [[c.strip() for c in r] for r in csv.reader(file) if any(c.strip() for c in r)]
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        cells = csv.reader(lines, delimiter=_delimiter(lines))
+        rows = [[c.strip() for c in r] for r in cells if any(c.strip() for c in r)]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read {path}: {error}") from error
     if rows and rows[0] and rows[0][0].startswith("#"):
@@ -93,6 +95,12 @@ def read_array(path: Path, joint_names: tuple[str, ...]) -> dict[str, float]:
             f"{', '.join(joint_names)}"
         )
     return dict(zip(joint_names, values.tolist(), strict=True))
+
+
+def _delimiter(lines: list[str]) -> str:
+    """Return what separates the cells: the sign that the first line has most often."""
+    first = next((line for line in lines if line.strip()), "")
+    return max(",;\t", key=first.count)
 
 
 def _is_number(text: str) -> bool:

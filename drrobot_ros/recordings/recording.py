@@ -177,7 +177,14 @@ class Recording:
             )
         for name in model.joint_names:
             if name not in self.joint_names:
+                ends = [n for n in self.joint_names if n.endswith(name)]
+                hint = "If it stood still, say where: --held"
+                if ends:
+                    hint = f"{ends[0]!r} ends like it: --joint-prefix {ends[0].removesuffix(name)}"
+                elif not set(model.joint_names) & set(self.joint_names):
+                    known = ", ".join(model.joint_names)
+                    hint = f"None is called as one of the robot's: {known}. Rename the columns"
                 raise InputError(
-                    f"no joint {name!r} in {self.source}; recorded: {', '.join(self.joint_names)}. "
-                    "If it stood still, say where: --held"
+                    f"no joint {name!r} in {self.source}; recorded: "
+                    f"{', '.join(self.joint_names)}. {hint}"
                 )

@@ -112,4 +112,5 @@ def test_offsets_of_a_robot_that_is_not_its_mesh(arm, gaussians, loose):
     print({k: np.degrees(v).round(2) for k, v in errors.items()}, spread)
     assert errors[SIGMA_M].mean() < errors[0.0].mean()
     assert (errors[SIGMA_M] < 3 * spread[SIGMA_M]).all()
-    assert (spread[SIGMA_M] > spread[0.0]).all()
+    # Halves of the images tell that rigid links are wrong.
+    assert (errors[0.0] < 3 * spread[0.0]).all()

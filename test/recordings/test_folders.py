@@ -168,3 +168,48 @@ def test_broken_files(plain):
     (plain / "joints.csv").write_text(table)
     with pytest.raises(InputError, match="row 1: joint_1 is 'nan', which is no number"):
         open_recording(plain)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "%YAML:1.0\n---\nimage_Width: 64\nimage_Height: 48\n"
+        "Camera_Matrix: !!opencv-matrix\n   rows: 3\n   cols: 3\n   dt: d\n"
+        "   data: [60., 0., 31.5, 0., 60., 23.5, 0., 0., 1.]\n"
+        "Distortion_Coefficients: !!opencv-matrix\n   rows: 5\n   cols: 1\n   dt: d\n"
+        "   data: [0.1, 0., 0., 0., 0.]\n",
+        '{"width": 64, "height": 48, "fx": 60.0, "fy": 60.0, "ppx": 31.5, "ppy": 23.5,'
+        ' "coeffs": [0.1, 0, 0, 0, 0]}',
+        "image_width: 64\nimage_height: 48\n"
+        "camera_matrix: [[60, 0, 31.5], [0, 60, 23.5], [0, 0, 1]]\n"
+        "dist_coeffs: [[0.1, 0, 0, 0, 0]]\n",
+    ],
+    ids=["opencv", "numbers", "lists"],
+)
+def test_calibrations_of_other_tools(plain, text):
+    (plain / "camera_info.yaml").write_text(text)
+    lens = open_recording(plain).lens
+    assert (lens.camera.width, lens.camera.height) == (64, 48)
+    assert (lens.camera.fx, lens.camera.cx, lens.camera.cy) == (60.0, 32.0, 24.0)
+    assert lens.distortion == (0.1, 0.0, 0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("sign", [";", "\t"])
+def test_cells_that_are_not_separated_by_commas(plain, sign):
+    table = plain / "joints.csv"
+    table.write_text("\ufeff" + table.read_text().replace(",", sign), encoding="utf-8")
+    frames = list(open_recording(plain).read())
+    assert [list(f.positions.values()) for f in frames] == [readings(i) for i in range(3)]
+    assert list(frames[0].positions) == NAMES
+
+
+@pytest.mark.parametrize(
+    ("called", "message"),
+    [("left_{}", "--joint-prefix left_"), ("A{}", "None is called as one of the robot's")],
+)
+def test_joints_of_other_names_say_what_to_do(plain, robot, called, message):
+    model = robot("six_axis_arm")
+    names = [called.format(n if "left" in called else i) for i, n in enumerate(model.joint_names)]
+    write_table(plain / "joints.csv", ",".join(names))
+    with pytest.raises(InputError, match=message):
+        open_recording(plain).check_joints(model)

@@ -19,6 +19,7 @@ from drrobot_ros.estimation.levels import Level
 from drrobot_ros.estimation.manifold import (
     Coordinates,
     camera_center,
+    exp_se3,
     move_camera,
     twist_between,
 )
@@ -104,6 +105,14 @@ def search_camera(
 
 
 @dataclasses.dataclass(frozen=True)
+class FoundStart:
+    """The start that a camera's pose was found from, and the pose; both [4,4]."""
+
+    start: Matrix
+    T: Matrix
+
+
+@dataclasses.dataclass(frozen=True)
 class CameraStart:
     """Finds the start of one camera.
 
@@ -122,6 +131,30 @@ class CameraStart:
     coordinates: Coordinates
     config: CalibrationConfig
     evidence: Evidence
+
+    def find_turned(
+        self,
+        by_width: dict[int, list[StartImage]],
+        T: Matrix,
+        turns: Sequence[float],
+        sigma: Vector,
+        rng: np.random.Generator,
+    ) -> FoundStart:
+        """Return the best pose around a start, or around that start turned about its axis.
+
+        Args:
+            by_width: the camera's images, by their width.
+            T: start [4,4].
+            turns: beside none, rad.
+            sigma: how far the start may be off, of the twist (v, w) [6], m and rad.
+            rng: source of the random hypotheses.
+        """
+        starts = [T, *(T @ exp_se3(np.array([0, 0, 0, 0, 0, turn])) for turn in turns)]
+        found = [FoundStart(s, self.find(by_width, s, sigma, rng)) for s in starts]
+        if len(found) == 1:
+            return found[0]
+        images = self.images(by_width[min(by_width)])
+        return max(found, key=lambda f: self.score(images, f.T, CameraPrior(f.start, sigma)))
 
     def find(
         self,

@@ -12,6 +12,7 @@ from drrobot_ros.estimation.calibration.cold import CameraStart, StartImage
 from drrobot_ros.estimation.calibration.config import CalibrationConfig
 from drrobot_ros.estimation.calibration.evidence import Evidence, ImageEvidence
 from drrobot_ros.estimation.calibration.frames import Frames
+from drrobot_ros.estimation.calibration.halves import disagreement, halves_of
 from drrobot_ros.estimation.calibration.images import Pictures, silhouette_error
 from drrobot_ros.estimation.calibration.loose import LooseRobot
 from drrobot_ros.estimation.calibration.report import Found, make_result
@@ -20,8 +21,15 @@ from drrobot_ros.estimation.calibration.result import (
     CalibrationCancelledError,
     CalibrationResult,
     Progress,
+    Vector,
 )
-from drrobot_ros.estimation.calibration.stages import COARSE_WIDTH, Stage, stages_of, start_stages
+from drrobot_ros.estimation.calibration.stages import (
+    COARSE_WIDTH,
+    MIDDLE_WIDTH,
+    Stage,
+    stages_of,
+    start_stages,
+)
 from drrobot_ros.estimation.calibration.unknowns import Unknowns
 from drrobot_ros.estimation.calibration.weights import view_weights
 from drrobot_ros.estimation.levels import Level
@@ -32,6 +40,7 @@ from drrobot_ros.estimation.solver import SolverConfig, offset_bounds, solve
 
 # A round that moves nothing farther ends its stage.
 SETTLED = 5e-5
+HALF_ROUNDS = 2
 # Little damping: a camera's turn and the first joint's offset are told apart by little, and a
 # damped step along such a direction is so short that it looks like the end.
 SOLVER = SolverConfig(damping=1e-5, floor=1e-3, tolerance_rad=1e-5)
@@ -137,16 +146,21 @@ class _Calibration:
                     break
             step += stage.rounds
         assert solution is not None
+        self._tell(progress, "checking", steps - 1, steps, "halves of the images")
+        unlike = disagreement(self._solve_halves(stages[-1]))
         last = dataclasses.replace(stages[-1], blur_px=0)
         targets, rendered = self.pictures.targets(last, levels, self.state)
         self._judge(last, targets, rendered)
-        self._judge_start(targets)
+        start = State.start(self.unknowns.problem())
+        self.residuals = self._errors(targets, levels, self.state)
+        self.residuals_before = self._errors(targets, levels, start)
         found = Found(
             self.model,
             self.frames,
             config,
             self.unknowns.joints[: self.model.nv],
             solution,
+            unlike,
             offset_bounds(self.unknowns.problem(), self.unknowns.coordinates),
             self.residuals,
             self.residuals_before,
@@ -187,7 +201,12 @@ class _Calibration:
                 self.config,
                 self.evidence,
             )
-            poses[c] = start.find(by_width, poses[c], self.unknowns.camera_sigma(c), rng)
+            given = self.frames.cameras[c]
+            found = start.find_turned(
+                by_width, poses[c], given.turns, self.unknowns.camera_sigma(c), rng
+            )
+            self.frames.cameras[c] = dataclasses.replace(given, T=found.start)
+            poses[c] = found.T
         self.state = dataclasses.replace(self.state, T_cameras=poses)
 
     def _judge(
@@ -195,7 +214,7 @@ class _Calibration:
     ) -> None:
         """Measure how every image fits, and weigh it."""
         pairs = list(zip(targets, rendered, strict=True))
-        self.residuals = np.array([silhouette_error(t, r) for t, r in pairs])
+        self.residuals = np.array([silhouette_error(t, r.alpha) for t, r in pairs])
         self.agreements = np.array([self.evidence.agreement(t, r) for t, r in pairs])
         if not stage.reject:
             return
@@ -205,16 +224,25 @@ class _Calibration:
             if sigma > 0
             else None
         )
-        moments = [f.moment for f in self.frames.frames]
-        own = np.zeros(len(moments)) if deviation is None else deviation[moments]
-        self.weights, self.reasons = view_weights(self.residuals, own)
+        for c in range(len(self.frames.names)):
+            # How large the robot is in it makes one camera's residuals unlike another's.
+            index = self.frames.of_camera(c)
+            moments = [self.frames.frames[i].moment for i in index]
+            own = np.zeros(len(index)) if deviation is None else deviation[moments]
+            self.weights[index], reasons = view_weights(self.residuals[index], own)
+            for i, reason in zip(index, reasons, strict=True):
+                self.reasons[i] = reason
 
-    def _judge_start(self, targets: list[ImageTarget]) -> None:
-        """Measure how every image fits at the start that was given."""
-        start = State.start(self.unknowns.problem())
-        render = self.pictures.render
-        pairs = [(t, render(self.pictures.fine, start, i, t)) for i, t in enumerate(targets)]
-        self.residuals_before = np.array([silhouette_error(t, r) for t, r in pairs])
+    def _errors(self, targets: list[ImageTarget], levels: list[Level], state: State) -> Vector:
+        """Return how every image fits at a state; given masks are compared with the meshes."""
+        errors = []
+        for i, (target, level) in enumerate(zip(targets, levels, strict=True)):
+            if level.mask is not None:
+                drawn = self.pictures.outline(state, i, level)
+            else:
+                drawn = self.pictures.render(self.pictures.fine, state, i, target).alpha
+            errors.append(silhouette_error(target, drawn))
+        return np.array(errors)
 
     def _round(
         self, stage: Stage, levels: list[Level], targets: list[ImageTarget]
@@ -224,9 +252,10 @@ class _Calibration:
         targets = self.pictures.true_contours(stage, levels, targets, self.state, self.weights)
         views: list[list[View]] = [[] for _ in self.frames.q]
         for i, (frame, target) in enumerate(zip(self.frames.frames, targets, strict=True)):
-            views[frame.moment].append(
-                View(model, target, frame.camera, weight=float(self.weights[i]))
-            )
+            if self.weights[i] > 0:
+                views[frame.moment].append(
+                    View(model, target, frame.camera, weight=float(self.weights[i]))
+                )
         problem = self.unknowns.problem(
             views, offsets=stage.offsets, lags=stage.lags, loose=not stage.is_coarse
         )
@@ -242,6 +271,26 @@ class _Calibration:
             np.abs(self.state.lag_s - before.lag_s).max(initial=0.0),
         )
         return solution, float(moved)
+
+    def _solve_halves(self, stage: Stage) -> list[tuple[Solution, Solution]]:
+        """Return solutions of halves of the images, from the common one; that one stays."""
+        stage = dataclasses.replace(stage, width=min(MIDDLE_WIDTH, stage.width))
+        levels = self.frames.levels(stage.width, self.config)
+        targets, _ = self.pictures.targets(stage, levels, self.state)
+        state, weights, iterations = self.state, self.weights, self.iterations
+        moments = np.array([f.moment for f in self.frames.frames])
+        out = []
+        for pair in halves_of(sorted(set(moments[weights > 0].tolist()))):
+            found = []
+            for half in pair:
+                self.state = state
+                self.weights = np.where(np.isin(moments, half), weights, 0.0)
+                for _ in range(HALF_ROUNDS):
+                    solution, _ = self._round(stage, levels, targets)
+                found.append(solution)
+            out.append((found[0], found[1]))
+        self.state, self.weights, self.iterations = state, weights, iterations
+        return out
 
     def _check_visible(self, fine: int) -> None:
         """Raise where a camera's images show nothing of the robot at its start."""

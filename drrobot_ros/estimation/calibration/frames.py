@@ -9,12 +9,18 @@ import torch
 
 from drrobot_ros.errors import InputError, unknown_name
 from drrobot_ros.estimation.calibration.config import CalibrationConfig
+from drrobot_ros.estimation.calibration.exposure import exposed, gains_of
 from drrobot_ros.estimation.calibration.result import CalibrationCamera, Matrix, Vector
 from drrobot_ros.estimation.levels import Level, make_level
 from drrobot_ros.estimation.manifold import inverse_se3
 from drrobot_ros.estimation.observation import Observation
 
 # A robot whose joints all stay within this does not move, rad or m.
+# Readings may be beyond limits by an offset, but not by more than this, rad or m.
+BEYOND = 0.5
+MOST_RAD = 8 * np.pi
+# Some reading of a recording in degrees is larger than this.
+FEWEST_DEG = 10.0
 STILL = 0.01
 
 
@@ -72,6 +78,12 @@ class Frames:
         self.q = np.stack([moment_positions(model, i, m) for i, m in enumerate(moments)])
         self.velocity = [moment_velocities(model, i, m) for i, m in enumerate(moments)]
         self._check(model, config)
+        self._gains = np.ones((len(self.frames), 3))
+        for c, link in enumerate(self.links):
+            if link >= 0:
+                continue
+            index = self.of_camera(c)
+            self._gains[index] = gains_of([self.frames[i].observation.image for i in index])
 
     def of_camera(self, camera: int) -> list[int]:
         """Return the indices of a camera's images."""
@@ -90,8 +102,12 @@ class Frames:
     def levels(self, width: int, config: CalibrationConfig) -> list[Level]:
         """Return every image resized to a width."""
         out = []
-        for frame in self.frames:
+        for frame, gain in zip(self.frames, self._gains, strict=True):
             level = make_level(frame.observation, width)
+            if (gain != 1.0).any():
+                pixels = exposed(level.pixels, gain)
+                color = pixels.astype(np.float32) * np.float32(1 / 255)
+                level = dataclasses.replace(level, pixels=pixels, color=color)
             if not config.use_mask:
                 level = dataclasses.replace(level, mask=None)
             if not config.use_depth:
@@ -108,6 +124,7 @@ class Frames:
         return self.names.index(name)
 
     def _check(self, model: Any, config: CalibrationConfig) -> None:
+        check_limits(model, self.q)
         span = np.ptp(self.q, axis=0)
         if len(self.q) > 1 and span.max(initial=0.0) < STILL:
             raise InputError(
@@ -144,6 +161,29 @@ def _checked(name: str, camera: CalibrationCamera) -> CalibrationCamera:
     if np.abs(T[:3, :3] @ T[:3, :3].T - np.eye(3)).max() > 1e-3:
         raise InputError(f"the pose of camera {name!r} must hold a rotation matrix")
     return dataclasses.replace(camera, T=T)
+
+
+def check_limits(model: Any, q: Matrix) -> None:
+    """Check that readings [m,nq] are where the joints can be.
+
+    Raises:
+        InputError: one is far beyond its limits, or more turns from 0 than cables allow.
+    """
+    lower, upper = np.asarray(model.lower, np.float64), np.asarray(model.upper, np.float64)
+    turns = np.full(len(lower), MOST_RAD)
+    low = np.where(np.isfinite(lower), lower - BEYOND, -turns)
+    high = np.where(np.isfinite(upper), upper + BEYOND, turns)
+    outside = (q < low) | (q > high)
+    if not outside.any() or model.nq != len(model.joint_names):
+        return
+    i, k = np.argwhere(outside)[0]
+    small = np.radians(q)
+    degrees = bool(((small >= low) & (small <= high)).all()) and np.abs(q).max() > FEWEST_DEG
+    hint = "are these degrees? Give rad" if degrees else "is this the robot that was recorded?"
+    raise InputError(
+        f"joint {model.joint_names[k]!r} of keyframe {i} is at {q[i, k]:.4g}, its limits are "
+        f"{lower[k]:.4g} and {upper[k]:.4g} rad or m: {hint}"
+    )
 
 
 def moment_positions(model: Any, i: int, moment: Sequence[Observation]) -> Vector:

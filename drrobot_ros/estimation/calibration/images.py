@@ -57,6 +57,7 @@ class Pictures:
         self._inset_px = float(getattr(gaussians, "inset_px", INSET_PX))
         self._outlines = Outlines(model, robot)
         self._eps2d = float(getattr(gaussians, "eps2d", EPS2D))
+        self._hard = [is_hard(frame.observation.mask) for frame in frames.frames]
         palette = palette_of(np.asarray(gaussians.part_colors))
 
         def image_model(splats: Any) -> ImageModel:
@@ -152,8 +153,7 @@ class Pictures:
     def outline(self, state: State, i: int, level: Level) -> FloatImage:
         """Return the share of every pixel of image i that the robot's meshes cover."""
         frame = self.frames.frames[i]
-        mask = frame.observation.mask
-        hard = level.mask is not None and mask is not None and mask.dtype == np.bool_
+        hard = level.mask is not None and self._hard[i]
         camera = frame.observation.camera if hard else level.camera
         T, link = state.T_cameras[frame.camera], self.frames.links[frame.camera]
         outline = self._outlines(self.positions(state, i), T, link, camera, hard=hard)
@@ -174,12 +174,19 @@ class Pictures:
         return draw_contour(frame.observation.image, self.render(self.fine, state, i, bare).alpha)
 
 
-def silhouette_error(target: ImageTarget, rendered: RenderedImages) -> float:
-    """Return the mean absolute silhouette error over the robot's area."""
+def is_hard(mask: NDArray[Any] | None) -> bool:
+    """Return whether a mask says yes or no of every pixel."""
+    if mask is None or mask.dtype == np.bool_:
+        return mask is not None
+    return bool(np.all((mask == 0) | (mask == 1)))
+
+
+def silhouette_error(target: ImageTarget, alpha: FloatImage) -> float:
+    """Return the mean absolute error of a silhouette [H,W] over the robot's area."""
     if target.mask is None:
         return 0.0
     trust = np.ones_like(target.mask) if target.mask_weight is None else target.mask_weight
     if target.weight is not None:
         trust = trust * target.weight
-    error = np.abs(rendered.alpha - target.mask) * trust
+    error = np.abs(alpha - target.mask) * trust
     return float(error.sum() / max(float((target.mask * trust).sum()), 1.0))

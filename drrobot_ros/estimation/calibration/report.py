@@ -21,11 +21,16 @@ from drrobot_ros.estimation.calibration.result import (
 from drrobot_ros.estimation.problem import Solution, StopReason
 from drrobot_ros.estimation.uncertainty import about_the_lens
 
-# Variance of the error over that of the normal matrix, in simulation (benchmarks/calibration.py):
-# what the contour is off by is common to neighbouring pixels and to images.
-INFLATION = 4.0
-# Residual of given masks there, which that inflation belongs to.
-USUAL_RESIDUAL = 0.03
+# Least variance of the error over that of the normal matrix, and variance over what the scatter of
+# the images says: what the contour is off by is common to neighbouring pixels and to images. In
+# simulation and on photos (benchmarks/calibration.md).
+INFLATION = 4.0, 4.0
+# Inflation where masks are given and the meshes' own outline is compared with them, and the share
+# of the robot's area that it may differ by before the variance grows with its square.
+INFLATION_MASKS, USUAL_MISFIT = (0.2, 2.0), 0.0035
+# Variance between halves of the images, over that of their normal matrices, that is doubted. Right
+# results have up to 4 (up to 12 with real masks), readings 2 degrees off in every image 20 to 400.
+DISAGREE = 16.0
 # An agreement below these is doubted, and not believed. On photos right results have 0.85 and more,
 # cameras 3 cm off 0.72 to 0.76, 6 cm off and wrong optima less than 0.68.
 DOUBTED, REFUSED = 0.82, 0.68
@@ -42,6 +47,7 @@ class Found:
     config: CalibrationConfig
     joints: NDArray[np.bool_]
     solution: Solution
+    disagreement: float
     bounds: tuple[Vector, Vector]
     residuals: Vector
     residuals_before: Vector
@@ -51,12 +57,18 @@ class Found:
     iterations: int
     started: float
 
+    @property
+    def masked(self) -> bool:
+        """Whether all images have a mask that is believed."""
+        return all(self.frames.masked(i, self.config) for i in range(len(self.frames.q)))
+
 
 def make_result(found: Found) -> CalibrationResult:
     """Return the result with covariances, words and verdict."""
     solution, frames, model = found.solution, found.frames, found.model
     layout, state = solution.layout, solution.state
-    covariance = covariance_of(solution) * _misfit(found)
+    least, common = _inflation(found)
+    covariance = covariance_of(solution, least, common, found.disagreement)
     std = np.sqrt(np.diag(covariance))
     offset_std = np.zeros(model.nv)
     layout = dataclasses.replace(layout, offset=layout.offset[: model.nv])
@@ -108,40 +120,46 @@ def make_result(found: Found) -> CalibrationResult:
         found.iterations,
         time.perf_counter() - found.started,
     )
-    verdict, reasons = judge(result)
+    verdict, reasons = judge(result, found.disagreement)
     return dataclasses.replace(result, verdict=verdict, reasons=reasons)
 
 
-def covariance_of(solution: Solution) -> Matrix:
+def covariance_of(
+    solution: Solution, least: float, common: float, disagreement: float = 0.0
+) -> Matrix:
     """Return the covariance of all unknowns [p,p].
 
     The normal matrix takes pixels as independent. How far the keyframes in fact disagree (the
-    scatter of their pulls at the solution) widens it where that is more.
+    scatter of their pulls at the solution, solutions of halves of them) widens it where that is
+    more.
+
+    Args:
+        solution: the last.
+        least: variance over that of the normal matrix.
+        common: variance over what the keyframes say.
+        disagreement: of halves of the keyframes, variance over that of the normal matrix.
     """
     n = len(solution.H)
     base = np.linalg.inv(solution.H + 1e-9 * np.eye(n)) if n else np.zeros((0, 0))
     m = len(solution.gradients)
-    scale = 1.0
+    scale = 0.0
     if n and m > 1:
         g = solution.gradients - solution.gradients.mean(0)
-        scatter = float(np.trace(base @ (g.T @ g))) / n * m / (m - 1)
-        scale = max(1.0, scatter)
-    return np.asarray(base * max(INFLATION, scale), np.float64)
+        scale = float(np.trace(base @ (g.T @ g))) / n * m / (m - 1)
+    return np.asarray(base * max(least, common * max(scale, disagreement)), np.float64)
 
 
-def _misfit(found: Found) -> float:
-    """Return the factor on the covariance where given masks fit worse than in simulation.
+def _inflation(found: Found) -> tuple[float, float]:
+    """Return the least variance over that of the normal matrix, and that over the scatter's.
 
     A mesh that is not quite the robot, or masks that leave parts out, pull every image the same
     way: neither the normal matrix nor the scatter of the images knows.
     """
-    masked = found.config.use_mask and all(
-        f.observation.mask is not None for f in found.frames.frames
-    )
     used = found.residuals[found.weights > 0]
-    if not masked or not len(used):
-        return 1.0
-    return max(1.0, (float(np.median(used)) / USUAL_RESIDUAL) ** 2)
+    if not found.masked or not len(used):
+        return INFLATION
+    least, common = INFLATION_MASKS
+    return least * max(1.0, (float(np.median(used)) / USUAL_MISFIT) ** 2), common
 
 
 def velocity_name(model: Any, j: int) -> str:
@@ -152,8 +170,13 @@ def velocity_name(model: Any, j: int) -> str:
     return names[best]
 
 
-def judge(result: CalibrationResult) -> tuple[Verdict, tuple[str, ...]]:
-    """Return how far to believe a result, and why it is not better."""
+def judge(result: CalibrationResult, disagreement: float = 0.0) -> tuple[Verdict, tuple[str, ...]]:
+    """Return how far to believe a result, and why it is not better.
+
+    Args:
+        result: with its covariance.
+        disagreement: variance between halves of the images over that of their normal matrices.
+    """
     failed, doubtful = [], []
     used = [k for k in result.keyframes if not k.rejected]
     agreement = float(np.median([k.agreement for k in result.keyframes]))
@@ -172,6 +195,11 @@ def judge(result: CalibrationResult) -> tuple[Verdict, tuple[str, ...]]:
         )
     if len({k.index for k in used}) < FEW_KEYFRAMES:
         doubtful.append(f"only {len({k.index for k in used})} keyframes were used")
+    if disagreement > DISAGREE:
+        doubtful.append(
+            f"halves of the images tell different poses, {np.sqrt(disagreement):.0f} standard "
+            "deviations apart: readings are wrong, each otherwise, or the camera was touched"
+        )
     for name, camera in result.cameras.items():
         if camera.std_m > DOUBTED_STD_M or camera.std_rad > DOUBTED_STD_RAD:
             doubtful.append(

@@ -37,6 +37,8 @@ class CalibrationCamera:
         sigma_m: how wrong the start's position may be, m; None: as the configuration says.
         sigma_rad: how wrong its orientation may be, rad; None: as the configuration says.
         lag_s: start of its lag: an image of stamp t shows the robot at the joints' time t + lag, s.
+        turns: about the optical axis that the start may have beside none, rad: nobody said how the
+            camera is mounted, and what fits the images best is taken.
     """
 
     T: Matrix
@@ -45,6 +47,7 @@ class CalibrationCamera:
     sigma_m: float | None = None
     sigma_rad: float | None = None
     lag_s: float = 0.0
+    turns: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -6,9 +6,9 @@ joint starts five degrees off, a free camera 3 cm and 1.5 degrees off. Errors co
 15 images. A video is tracked to the end if the worst of joints 1-6 is under 2 degrees in the median
 of its last 15 images. A robot without the data at hand is left out, and said so.
 
-    [TRACKING_PARTS=speed] python benchmarks/tracking.py
+    [TRACKING_PARTS=speed,gate] python benchmarks/tracking.py
 
-With that only the speed is measured, and the other rows of the results stay.
+With that only these parts of PARTS are measured, and the other rows of the results stay.
 """
 
 import dataclasses
@@ -37,10 +37,12 @@ ABLATION = {
     "colours: silhouette only": {"color_residual": "off"},
     "colours: parts for all": {"color_residual": "parts"},
     "no steady light": {"steady_light": False},
+    "outline of the splats": {"mesh_outline": False},
     "occluders not ignored": {"ignore_occluders": False},
     "background not learned": {"learn_background": False},
     "motion hardly trusted": {"acceleration_sigma": 60.0},
 }
+PARTS = ("accuracy", "speed", "recovery", "gate", "ablation")
 ABLATION_SETTINGS = ("flicker", "moving box in front", "white before white")
 
 
@@ -229,14 +231,12 @@ def add_speed(bench: Benchmark, lab: Lab) -> None:
         )
 
 
-def add_ablation(bench: Benchmark, lab: Lab, known: dict[tuple[str, str, int], Run]) -> None:
+def add_ablation(bench: Benchmark, lab: Lab) -> None:
     """Rows of what each part is worth: the same videos with one thing changed."""
     videos = (VIDEOS[1], VIDEOS[3])
     for label, change in ABLATION.items():
         config = dataclasses.replace(TrackerConfig(budget_ms=0.0, recovery="off"), **change)
-        runs = {k: r for k, r in known.items() if k[0] in ABLATION_SETTINGS and k[1:] in videos}
-        if change:
-            runs = lab.run(list(ABLATION_SETTINGS), Start(), config, videos, label)
+        runs = lab.run(list(ABLATION_SETTINGS), Start(), config, videos, label)
         by = {
             s: _r(
                 np.percentile(
@@ -268,9 +268,28 @@ def main() -> int:
         training="none",
     )
     lab = Lab()
-    if os.environ.get("TRACKING_PARTS") == "speed":  # on a machine that does nothing else
+    chosen = os.environ.get("TRACKING_PARTS", "")
+    parts = chosen.split(",") if chosen else PARTS
+    unknown = sorted(set(parts) - set(PARTS))
+    if unknown:
+        print(f"TRACKING_PARTS: {', '.join(unknown)}: not of {', '.join(PARTS)}")
+        return 2
+    if "accuracy" in parts:
+        add_videos(bench, lab)
+    if "speed" in parts:  # on a machine that does nothing else
         add_speed(bench, lab)
-        return bench.finish(keep_others=True)
+    if "recovery" in parts:
+        add_recovery(bench, lab)
+    if "gate" in parts:
+        add_gate(bench, 2 if QUICK else 10)
+    if "ablation" in parts and not QUICK:
+        bench.finish(keep_others=bool(chosen))  # what follows takes long
+        add_ablation(bench, lab)
+    return bench.finish(keep_others=bool(chosen))
+
+
+def add_videos(bench: Benchmark, lab: Lab) -> None:
+    """Rows of every setting, of the free camera and of encoders."""
     videos = (VIDEOS[1], VIDEOS[3]) if QUICK else VIDEOS
     settings = [EASY, "moving box in front"] if QUICK else list(SETTINGS)
     # Searches beside tracking take as long as the machine is busy; they have rows of their own.
@@ -284,13 +303,6 @@ def main() -> int:
     add_encoders(bench, lab, videos)
     add_hard(bench, known)
     add_knowing(bench, [*known.values(), *free.values()])
-    add_speed(bench, lab)
-    add_recovery(bench, lab)
-    add_gate(bench, 2 if QUICK else 10)
-    if not QUICK:
-        bench.finish()  # what follows takes long
-        add_ablation(bench, lab, known)
-    return bench.finish()
 
 
 def _r(value: float | np.floating) -> float:

@@ -43,6 +43,11 @@ class TrackerConfig:
         choices=("auto", "parts", "shaded", "photometric", "off"),
         read_only=True,
     )
+    mesh_outline: bool = setting(
+        True,
+        "compare the outline of the robot's meshes, where it has some, in place of the one its "
+        "splats draw; trained splats keep theirs",
+    )
     steady_light: bool = setting(
         True, "bring images to the light of the first one, and smooth noisy ones"
     )

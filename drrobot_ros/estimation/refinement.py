@@ -116,12 +116,18 @@ class Refinement:
     def _view(self, seen: Seen, stage: Stage, q: Vector, T: Matrix, index: int) -> View:
         camera, level = self.cameras[seen.name], seen.levels[stage.width]
         images, config = self.images, self.config
-        target = camera.target(config, level, images.coarse, q, T, stage.blur_px)
+        bare = camera.bare(config, level.camera, level.weight)
+        outline = None if stage.coarse or not config.mesh_outline else images.outline
+        # The meshes are compared with the splats whose residuals they correct.
+        drawn = (images.coarse if outline is None else images.fine).images(q, T, bare)
+        target = camera.target(config, level, drawn, stage.blur_px)
         model: ImageModel = images.coarse if stage.coarse else images.fine
         if images.residual == "photometric":
             model = images.coarse_colored if stage.coarse else images.colored
         elif images.residual == "shaded" and not stage.coarse:
             model, target = camera.shaded(config, level, target, images, q, T)
+        if outline is not None:
+            target = outline.corrected(target, drawn.alpha, q, T, level.camera)
         return View(model, target, index)
 
     def _unknown(self, name: str, T: Matrix, priors: Priors) -> CameraUnknown:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from drrobot_ros.estimation.device.choice import image_model_maker
+from drrobot_ros.estimation.mesh_outline import MeshOutline
 from drrobot_ros.estimation.normal_equations import FloatImage, ImageModel
 from drrobot_ros.estimation.search import palette_of
 from drrobot_ros.estimation.segmentation import part_labels
@@ -30,6 +31,7 @@ class RobotImages:
         coarse_colored: those of `coarse` in their own colours.
         lit: the splats carry a light or harmonics: their colours depend on the view.
         residual: what colours are compared by: parts, shaded, photometric or off.
+        outline: that of the meshes; None: that of the splats is the best known.
     """
 
     search: ImageModel
@@ -39,6 +41,7 @@ class RobotImages:
     coarse_colored: ImageModel
     residual: str
     lit: bool
+    outline: MeshOutline | None
     _model: Any
     _gaussians: Any
     _coarse_gaussians: Any
@@ -71,6 +74,7 @@ class RobotImages:
             residual=residual,
             lit=getattr(gaussians, "light", None) is not None
             or getattr(gaussians, "sh", None) is not None,
+            outline=MeshOutline.of(model, gaussians),
             _model=model,
             _gaussians=gaussians,
             _coarse_gaussians=coarse,

@@ -109,9 +109,7 @@ class TrackedCamera:
         self,
         config: TrackerConfig,
         level: Level,
-        model: ImageModel,
-        q: NDArray[np.float64],
-        T: Matrix,
+        rendered: RenderedImages,
         blur_px: int,
     ) -> ImageTarget:
         """Return what a level is to be compared with, its silhouette taken around an estimate.
@@ -119,14 +117,12 @@ class TrackedCamera:
         Args:
             config: which residuals, and how they weigh.
             level: the image.
-            model: renders the estimate, its splats coloured by part.
-            q: joint positions [nq] of the estimate.
-            T: camera pose [4,4] of the estimate.
+            rendered: the robot as estimated, its splats coloured by part.
             blur_px: radius of the blur of colour and silhouette residuals.
         """
         bare = self.bare(config, level.camera, level.weight)
         seen = level if config.use_mask else dataclasses.replace(level, mask=None)
-        region = self.silhouette.target(seen, model.images(q, T, bare))
+        region = self.silhouette.target(seen, rendered)
         common = dataclasses.replace(
             bare,
             mask=region.mask,

@@ -65,3 +65,16 @@ def test_area_of_a_robot_is_that_of_its_mask(robot):
     hard = meshes.coverage(np.linalg.inv(T) @ links, camera, hard=True)
     assert hard.sum() > 1000 and abs(soft.sum() - hard.sum()) < 0.01 * hard.sum()
     assert ((hard > 0) == (soft > 0.5))[(soft == 0) | (soft == 1)].all()
+
+
+def test_merged_vertices_keep_the_outline(robot):
+    arm = robot("six_axis_arm")
+    camera = PinholeCamera.from_fov(320, 240, np.radians(45))
+    T = look_at((1.25, 0.7, 0.75), (0.1, 0.0, 0.35))
+    links = np.linalg.inv(T) @ arm.forward_kinematics(torch.zeros(arm.nq).double()).numpy()
+    exact = LinkMeshes.of(arm.visuals)
+    merged = LinkMeshes.of(arm.visuals, 0.002)
+    assert len(merged.vertices) < len(exact.vertices) and len(merged.faces) <= len(exact.faces)
+    off = merged.coverage(links, camera, samples=4) - exact.coverage(links, camera)
+    edge = (exact.coverage(links, camera) % 1) > 0
+    assert abs(off[edge].mean()) < 0.02 and off[edge].std() < 0.1 and not off[~edge].any()

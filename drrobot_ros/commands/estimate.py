@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
     folder = Path(flags.output)
     folder.mkdir(parents=True, exist_ok=True)
     state = TrackingState.LOST
-    overlay, count = first, 0
+    overlay, count, visible = first, 0, 0.0
     with (
         VideoWriter(folder / "overlay.mp4", rate_hz) as video,
         (folder / "estimate.csv").open("w", newline="") as file,
@@ -95,11 +95,20 @@ def run(options: argparse.Namespace) -> int:
             overlay = overlay_image(image, rgb, alpha, flags.opacity)
             video.add(overlay)
             table.writerow(row_of(count, estimate))
-            state, count = estimate.state, count + 1
+            state, count, visible = estimate.state, count + 1, estimate.visible
     write_image(folder / "overlay.png", overlay)
     print(f"{count} images, {state.value} at the end; written: {folder}/overlay.mp4, ", end="")
     print("overlay.png, estimate.csv")
-    return 1 if state is TrackingState.LOST else 0
+    if state is not TrackingState.LOST:
+        return 0
+    if visible < 1.0:
+        print(
+            "by this camera pose and these joints the robot is outside the picture: --camera-pose "
+            "is that of the optical frame (x right, y down, z forward) in the robot's base frame"
+        )
+    else:
+        print("the contour on overlay.png shows what was tried: are start and camera pose near?")
+    return 1
 
 
 def header_of(model: Any) -> list[str]:

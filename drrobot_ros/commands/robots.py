@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from drrobot_ros.configuration import setting, validate
 from drrobot_ros.errors import InputError
+from drrobot_ros.robot.plausible import check_positions
 
 DEMO_ARM = "demo"
 
@@ -81,8 +82,15 @@ def joints_from(words: list[str], model: Any) -> NDArray[np.float64]:
     """Return joint positions [nq] as ``--joints`` gives them.
 
     Raises:
-        InputError: a word that is no number, an unknown joint, or a wrong count.
+        InputError: a word that is no number, an unknown joint, a wrong count, or positions far
+            beyond the limits.
     """
+    q = _joints(words, model)
+    check_positions(model, q[None])
+    return q
+
+
+def _joints(words: list[str], model: Any) -> NDArray[np.float64]:
     q = model.neutral().numpy()
     named = [word.partition("=") for word in words if "=" in word]
     if named and len(named) != len(words):

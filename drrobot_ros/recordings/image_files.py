@@ -49,16 +49,16 @@ def natural_order(keys: dict[str, Path]) -> list[str]:
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """Return the colours [H,W,3] of an image file.
+    """Return the colours [H,W,3] of an image file, the right way up as its camera noted it.
 
     Raises:
         InputError: it cannot be read.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
+            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
     except OSError as error:
         raise InputError(f"cannot read the image {path}: {error}") from error
 

@@ -94,6 +94,8 @@ def test_joints_by_name_or_number(robot):
     for words in (["joint_2=x"], ["1", "joint_2=1"], ["nan"] * 6):
         with pytest.raises(InputError):
             joints_from(words, model)
+    with pytest.raises(InputError, match="are these degrees"):
+        joints_from(["30", "-45", "20", "90", "0", "60"], model)
 
 
 def test_estimate_finds_the_joints_of_images(robot, arm_file, tmp_path, capsys):
@@ -123,4 +125,10 @@ def test_estimate_finds_the_joints_of_images(robot, arm_file, tmp_path, capsys):
         assert float(row["joint_1_std"]) > 0
     _, overlays = read_sequence(tmp_path / "out" / "overlay.mp4", 0.0)
     assert len(list(overlays)) == 3
+    away = T.copy()
+    away[:3, :3] = T[:3, :3] @ np.diag([-1.0, 1.0, -1.0])
+    k = words.index("--camera-pose") + 1
+    words[k : words.index("--joints")] = [str(v) for v in numbers_from_pose(away)]
+    assert main([*words, "--max-images", "1"]) == 1
+    assert "outside the picture" in capsys.readouterr().out
     assert (tmp_path / "out" / "overlay.png").is_file()

@@ -213,3 +213,12 @@ def test_joints_of_other_names_say_what_to_do(plain, robot, called, message):
     write_table(plain / "joints.csv", ",".join(names))
     with pytest.raises(InputError, match=message):
         open_recording(plain).check_joints(model)
+
+
+def test_photos_are_turned_as_their_camera_noted(plain):
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    turned = Image.fromarray(picture(0)[::-1, ::-1])
+    turned.save(plain / "images" / "9.png", exif=exif)
+    first = next(iter(open_recording(plain).read()))
+    np.testing.assert_array_equal(first.planes().image, picture(0))

@@ -14,13 +14,9 @@ from drrobot_ros.estimation.calibration.result import CalibrationCamera, Matrix,
 from drrobot_ros.estimation.levels import Level, make_level
 from drrobot_ros.estimation.manifold import inverse_se3
 from drrobot_ros.estimation.observation import Observation
+from drrobot_ros.robot.plausible import check_positions
 
 # A robot whose joints all stay within this does not move, rad or m.
-# Readings may be beyond limits by an offset, but not by more than this, rad or m.
-BEYOND = 0.5
-MOST_RAD = 8 * np.pi
-# Some reading of a recording in degrees is larger than this.
-FEWEST_DEG = 10.0
 STILL = 0.01
 
 
@@ -124,7 +120,7 @@ class Frames:
         return self.names.index(name)
 
     def _check(self, model: Any, config: CalibrationConfig) -> None:
-        check_limits(model, self.q)
+        check_positions(model, self.q, " of keyframe {}")
         span = np.ptp(self.q, axis=0)
         if len(self.q) > 1 and span.max(initial=0.0) < STILL:
             raise InputError(
@@ -161,29 +157,6 @@ def _checked(name: str, camera: CalibrationCamera) -> CalibrationCamera:
     if np.abs(T[:3, :3] @ T[:3, :3].T - np.eye(3)).max() > 1e-3:
         raise InputError(f"the pose of camera {name!r} must hold a rotation matrix")
     return dataclasses.replace(camera, T=T)
-
-
-def check_limits(model: Any, q: Matrix) -> None:
-    """Check that readings [m,nq] are where the joints can be.
-
-    Raises:
-        InputError: one is far beyond its limits, or more turns from 0 than cables allow.
-    """
-    lower, upper = np.asarray(model.lower, np.float64), np.asarray(model.upper, np.float64)
-    turns = np.full(len(lower), MOST_RAD)
-    low = np.where(np.isfinite(lower), lower - BEYOND, -turns)
-    high = np.where(np.isfinite(upper), upper + BEYOND, turns)
-    outside = (q < low) | (q > high)
-    if not outside.any() or model.nq != len(model.joint_names):
-        return
-    i, k = np.argwhere(outside)[0]
-    small = np.radians(q)
-    degrees = bool(((small >= low) & (small <= high)).all()) and np.abs(q).max() > FEWEST_DEG
-    hint = "are these degrees? Give rad" if degrees else "is this the robot that was recorded?"
-    raise InputError(
-        f"joint {model.joint_names[k]!r} of keyframe {i} is at {q[i, k]:.4g}, its limits are "
-        f"{lower[k]:.4g} and {upper[k]:.4g} rad or m: {hint}"
-    )
 
 
 def moment_positions(model: Any, i: int, moment: Sequence[Observation]) -> Vector:

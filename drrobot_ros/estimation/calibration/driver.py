@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from drrobot_ros.errors import InputError
 from drrobot_ros.estimation.calibration.cold import CameraStart, StartImage
 from drrobot_ros.estimation.calibration.config import CalibrationConfig
 from drrobot_ros.estimation.calibration.evidence import Evidence, ImageEvidence
@@ -21,7 +20,6 @@ from drrobot_ros.estimation.calibration.result import (
     CalibrationCancelledError,
     CalibrationResult,
     Progress,
-    Vector,
 )
 from drrobot_ros.estimation.calibration.stages import (
     COARSE_WIDTH,
@@ -126,7 +124,8 @@ class _Calibration:
         )
         stages = stages_of(config, fine, depth)
         steps = sum(s.rounds for s in stages) + 1
-        self._check_visible(fine)
+        coarse = self.frames.levels(min(COARSE_WIDTH, fine), config)
+        self.pictures.check_visible(coarse, self.state)
         if config.estimate_camera:
             self._tell(progress, "start", 0, steps, "searching the start of the cameras")
             self._cold_start(fine)
@@ -152,8 +151,8 @@ class _Calibration:
         targets, rendered = self.pictures.targets(last, levels, self.state)
         self._judge(last, targets, rendered)
         start = State.start(self.unknowns.problem())
-        self.residuals = self._errors(targets, levels, self.state)
-        self.residuals_before = self._errors(targets, levels, start)
+        self.residuals = self.pictures.errors(targets, levels, self.state)
+        self.residuals_before = self.pictures.errors(targets, levels, start)
         found = Found(
             self.model,
             self.frames,
@@ -233,17 +232,6 @@ class _Calibration:
             for i, reason in zip(index, reasons, strict=True):
                 self.reasons[i] = reason
 
-    def _errors(self, targets: list[ImageTarget], levels: list[Level], state: State) -> Vector:
-        """Return how every image fits at a state; given masks are compared with the meshes."""
-        errors = []
-        for i, (target, level) in enumerate(zip(targets, levels, strict=True)):
-            if level.mask is not None:
-                drawn = self.pictures.outline(state, i, level)
-            else:
-                drawn = self.pictures.render(self.pictures.fine, state, i, target).alpha
-            errors.append(silhouette_error(target, drawn))
-        return np.array(errors)
-
     def _round(
         self, stage: Stage, levels: list[Level], targets: list[ImageTarget]
     ) -> tuple[Solution, float]:
@@ -291,22 +279,6 @@ class _Calibration:
             out.append((found[0], found[1]))
         self.state, self.weights, self.iterations = state, weights, iterations
         return out
-
-    def _check_visible(self, fine: int) -> None:
-        """Raise where a camera's images show nothing of the robot at its start."""
-        levels = self.frames.levels(min(COARSE_WIDTH, fine), self.config)
-        for c, name in enumerate(self.frames.names):
-            seen = [
-                self.pictures.render(
-                    self.pictures.coarse, self.state, i, self.pictures.bare(i, levels[i])
-                ).alpha.sum()
-                for i in self.frames.of_camera(c)
-            ]
-            if max(seen) < 1.0:
-                raise InputError(
-                    f"the robot is in no image of camera {name!r} if its pose is as given: it "
-                    "looks elsewhere"
-                )
 
     # -- what is told ------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drrobot_ros.errors import InputError
 from drrobot_ros.estimation.calibration.config import CalibrationConfig
 from drrobot_ros.estimation.calibration.contours import Outlines
 from drrobot_ros.estimation.calibration.evidence import Evidence
@@ -158,6 +159,36 @@ class Pictures:
         T, link = state.T_cameras[frame.camera], self.frames.links[frame.camera]
         outline = self._outlines(self.positions(state, i), T, link, camera, hard=hard)
         return reduced(outline, (level.camera.width, level.camera.height))
+
+    def errors(
+        self, targets: Sequence[ImageTarget], levels: Sequence[Level], state: State
+    ) -> Vector:
+        """Return how every image fits at a state; given masks are compared with the meshes."""
+        out = []
+        for i, (target, level) in enumerate(zip(targets, levels, strict=True)):
+            if level.mask is not None:
+                drawn = self.outline(state, i, level)
+            else:
+                drawn = self.render(self.fine, state, i, target).alpha
+            out.append(silhouette_error(target, drawn))
+        return np.array(out)
+
+    def check_visible(self, levels: Sequence[Level], state: State) -> None:
+        """Check that some image of every camera shows the robot.
+
+        Raises:
+            InputError: a camera that looks elsewhere.
+        """
+        for c, name in enumerate(self.frames.names):
+            seen = [
+                self.render(self.coarse, state, i, self.bare(i, levels[i])).alpha.sum()
+                for i in self.frames.of_camera(c)
+            ]
+            if max(seen) < 1.0:
+                raise InputError(
+                    f"the robot is in no image of camera {name!r} if its pose is as given: it "
+                    "looks elsewhere"
+                )
 
     def overlay(self, state: State, i: int) -> NDArray[np.uint8]:
         """Return image i with the robot's contour as estimated."""

@@ -43,13 +43,15 @@ class Belief:
 
     Args:
         confirm: images in a row that have to agree before the first estimate is believed.
+        least_margin: lead over neighbouring poses that it needs until then; None: as configured.
     """
 
-    def __init__(self, confirm: int = 1) -> None:
+    def __init__(self, confirm: int = 1, least_margin: float | None = None) -> None:
         self.search_due = True
         self.gave_up = False
         self.doubted = 0
         self._confirm = self._left = confirm
+        self._least_margin = least_margin
         self._lost = 0
         self._margin: float | None = None
 
@@ -74,7 +76,10 @@ class Belief:
         if e.margin is not None:
             old = e.margin if self._margin is None else self._margin
             self._margin = old + (e.margin - old) / MARGIN_MEMORY
-        beaten = self._margin is not None and self._margin < config.uncertain_margin
+        least = config.uncertain_margin
+        if self._least_margin is not None and not self.settled:
+            least = max(least, self._least_margin)
+        beaten = self._margin is not None and self._margin < least
         hidden = e.reason is StopReason.NOTHING_VISIBLE or e.visible < 1.0
         outline = 1.0 if e.outline is None else e.outline
         depth = 1.0 if e.depth is None else e.depth

@@ -37,6 +37,7 @@ from drrobot_ros.estimation.recovery import (
     in_thread,
     nearest_turn,
     revolute_joints,
+    trial,
 )
 from drrobot_ros.estimation.refinement import Priors, Refinement
 from drrobot_ros.estimation.robot_images import RobotImages
@@ -508,7 +509,7 @@ class Tracker:
             return start
         start = best
         self._hint = start.q
-        self._belief = Belief(self.config.recovery_confirm)
+        self._belief = trial(found.query, self.config.recovery_confirm)
         self._belief.search_due = False
         self._memory.motion.stop()
         self._started, self._updates = False, 0

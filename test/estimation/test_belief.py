@@ -64,6 +64,18 @@ def test_a_start_on_trial_has_to_agree_with_several_images_in_a_row():
     assert [s is TrackingState.TRACKING for s in states] == [False] * 5 + [True] * 2
 
 
+def test_on_trial_neighbours_must_not_do_better():
+    """Later they may, by as much as is configured: a pose that was confirmed is kept."""
+    belief = Belief(confirm=2, least_margin=-0.01)
+    states = [judge(belief, 0.9, margin=m) for m in (-0.03, 0.0, 0.03, 0.03)]
+    assert [s is TrackingState.TRACKING for s in states] == [False, False, False, True]
+    assert judge(belief, 0.9, margin=-0.09) is TrackingState.TRACKING
+    assert belief.margin < -0.01
+    plain = Belief(confirm=2)
+    states = [judge(plain, 0.9, margin=-0.03) for _ in range(3)]
+    assert states[-1] is TrackingState.TRACKING
+
+
 @pytest.mark.parametrize("evidence", [{"outline": 0.7}, {"depth": 0.4}])
 def test_outline_and_depth_can_contradict_an_agreement(evidence):
     belief = Belief()

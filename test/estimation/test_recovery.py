@@ -6,7 +6,14 @@ import time
 import numpy as np
 import pytest
 
-from drrobot_ros.estimation import Observation, Tracker, TrackerConfig, TrackingState
+from drrobot_ros.estimation import (
+    Observation,
+    StopReason,
+    Tracker,
+    TrackerConfig,
+    TrackingState,
+)
+from drrobot_ros.estimation.belief import Evidence
 from drrobot_ros.estimation.localization import Candidate, Localization
 from drrobot_ros.estimation.manifold import Coordinates
 from drrobot_ros.estimation.recovery import (
@@ -17,6 +24,7 @@ from drrobot_ros.estimation.recovery import (
     in_thread,
     nearest_turn,
     revolute_joints,
+    trial,
     wait_for_searches,
 )
 from drrobot_ros.geometry.camera import PinholeCamera, look_at
@@ -46,6 +54,22 @@ def made(arm, finder, run=lambda work: work(), clock=lambda: 0.0):
     recovery = Recovery(arm, None, run, clock)
     recovery._localizer = finder
     return recovery
+
+
+def test_what_colours_alone_found_has_to_prove_itself_for_longer():
+    depth = dataclasses.replace(IMAGE, depth_m=np.ones((240, 320), np.float32))
+
+    def images_until_believed(observation, margin):
+        belief = trial(Query("camera", observation, Q, T), 3)
+        for i in range(1, 20):
+            seen = Evidence(1.0, 100.0, StopReason.CONVERGED, margin, 1.0)
+            if belief.judge(TrackerConfig(), seen) is TrackingState.TRACKING:
+                return i
+        return None
+
+    assert images_until_believed(depth, -0.03) == images_until_believed(depth, 0.03) == 3
+    assert images_until_believed(IMAGE, 0.0) == 6
+    assert images_until_believed(IMAGE, -0.03) is None
 
 
 def test_looks_nearby_before_it_looks_everywhere(arm):

@@ -45,7 +45,7 @@ def jacobian_images(
     packet, size = unpack(flat, task.links), task.size
     on = project(splats, packet, size.width, size.height)
     pairs = pairs_of(on, size.width, size.height, capacity)
-    images = images_of(pairs, splats.color, on.z, channels)
+    images = images_of(pairs, splats.color, on.center[:, 2], channels)
     moments, slopes = tangents(splats, packet, on)
     jacobian, count, seen = jacobian_of(
         pairs,

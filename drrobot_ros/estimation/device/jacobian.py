@@ -77,12 +77,13 @@ def jacobian_of(
     ends = pairs.starts[1:][pairs.pixel.clamp(max=pixels - 1)]
     wanted = pairs.drawn & (pairs.weight > cutoff)
     index, valid, count = kept(wanted, capacity)
-    splat, alpha, weight = pairs.splat[index], pairs.alpha[index], pairs.weight[index]
+    splat = pairs.splat[index]
+    lists = torch.stack([pairs.alpha, pairs.weight, pairs.dx, pairs.dy], -1)
+    alpha, weight, dx, dy = lists[index].unbind(-1)
     rest = (images.running[ends[index]] - images.running[index + 1]).to(alpha.dtype)
     own = weight[:, None] * images.table[splat]
     kappa = own - (alpha / (1.0 - alpha))[:, None] * rest
     kappa = torch.where(pairs.moves[index][:, None], kappa, 0.0)
-    dx, dy = pairs.dx[index], pairs.dy[index]
     slope = moments[splat, 0]
     for m, factor in enumerate((dx, dy, dx * dx, dx * dy, dy * dy), 1):
         slope = torch.addcmul(slope, factor[:, None], moments[splat, m])

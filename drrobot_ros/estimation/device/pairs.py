@@ -53,28 +53,30 @@ class Pairs(NamedTuple):
 
 def pairs_of(on: Projection, width: int, height: int, capacity: Capacity | None) -> Pairs:
     """Return the pairs of an image; with a capacity no more than that."""
-    device, pixels = on.z.device, width * height
-    x0, y0, wide, high = on.box.unbind(-1)
-    order = torch.argsort(on.z, stable=True)
-    area = (wide * high)[order]
+    device, pixels = on.box.device, width * height
+    order = torch.argsort(on.center[:, 2], stable=True)
+    area = (on.box[:, 2] * on.box[:, 3])[order]
     ends = area.cumsum(0)
     total = ends[-1]
     k = torch.arange(int(total) if capacity is None else capacity.boxes, device=device)
     slot = torch.searchsorted(ends, k, right=True).clamp(max=len(order) - 1)
     splat = order[slot]
     local = k - (ends - area)[slot]
-    row = local // wide[splat].clamp(min=1)
-    x, y = x0[splat] + local - row * wide[splat], y0[splat] + row
-    dx, dy = x + 0.5 - on.mx[splat], y + 0.5 - on.my[splat]
-    p = dx - on.kx[splat] * dy
-    u = on.lo[splat] - p * (on.A[splat] * p) - dy * (on.F[splat] * dy)
+    x0, y0, wide, _ = on.box[splat].unbind(-1)
+    row = local // wide.clamp(min=1)
+    x, y = x0 + local - row * wide, y0 + row
+    mx, my, kx, A, F, lo = on.ellipse[splat].unbind(-1)
+    dx, dy = x + 0.5 - mx, y + 0.5 - my
+    p = dx - kx * dy
+    u = lo - p * (A * p) - dy * (F * dy)
     inside = (u >= MIN_U) & (k < total)
 
     index, valid, count = kept(inside, None if capacity is None else capacity.pairs)
     pixel = torch.where(valid, (y * width + x)[index], pixels)
     pixel, by_pixel = torch.sort(pixel, stable=True)
     index, valid = index[by_pixel], valid[by_pixel]
-    full = torch.where(valid, torch.exp2(u[index]), 0.0)
+    dx, dy, u = torch.stack([dx, dy, u], -1)[index].unbind(-1)
+    full = torch.where(valid, torch.exp2(u), 0.0)
     alpha = full.clamp(max=MAX_ALPHA)
     starts = starts_of(pixel, pixels)
     logs = torch.log1p(-alpha.double())
@@ -86,8 +88,8 @@ def pairs_of(on: Projection, width: int, height: int, capacity: Capacity | None)
     return Pairs(
         pixel,
         splat[index],
-        dx[index],
-        dy[index],
+        dx,
+        dy,
         alpha,
         full <= MAX_ALPHA,
         drawn,

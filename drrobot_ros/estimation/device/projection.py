@@ -43,24 +43,28 @@ class LinkSplats(NamedTuple):
 class Projection(NamedTuple):
     """Splats on the image: log2(alpha) = lo - (A p^2 + F dy^2), p = dx - kx dy.
 
-    `box` [N,4] int64 holds x0, y0, width and height of the pixels a splat may reach, 0 wide if it
-    is not drawn. The rest is what the derivatives need.
+    Attributes:
+        ellipse: [N,6] centre mx, my (px), kx, A, F, lo.
+        box: [N,4] int64 first column and row, width and height of the pixels a splat may reach; all
+            0 if it is not drawn.
+        center: [N,3] camera frame, m.
+        inv_z: [N].
+        M: [N,3,3] half-axes in the camera frame, m.
+        f: [N,2] the projection's Jacobian: x and y by themselves,
+        g: [N,2] and by z.
+        U: [N,2,3] half-axes on the image, px.
+        cov: [N,5] xx, yy, xy without eps2d, determinant without and with it.
     """
 
-    mx: Tensor
-    my: Tensor
-    A: Tensor
-    F: Tensor
-    kx: Tensor
-    lo: Tensor
-    z: Tensor
+    ellipse: Tensor
     box: Tensor
-    center: Tensor  # [N,3] camera frame
+    center: Tensor
     inv_z: Tensor
-    M: Tensor  # [N,3,3] half-axes in the camera frame
-    J: Tensor  # [N,4] the projection's Jacobian: j00, j02, j11, j12
-    U: Tensor  # [N,2,3] half-axes on the image
-    cov: Tensor  # [N,5] xx, xy, yy without eps2d, det without it, det
+    M: Tensor
+    f: Tensor
+    g: Tensor
+    U: Tensor
+    cov: Tensor
 
 
 def place(splats: LinkSplats, packet: Packet) -> tuple[Tensor, Tensor]:
@@ -80,60 +84,52 @@ def project(splats: LinkSplats, packet: Packet, width: int, height: int) -> Proj
     """Project every splat to an image of so many pixels."""
     n = packet.numbers
     center, facing = place(splats, packet)
-    x, y, z = center.unbind(-1)
+    z = center[:, 2]
     M = (packet.rotation[splats.link][:, :, :, None] * splats.shape[:, None]).sum(2)
     inv_z = 1.0 / z.clamp(min=NEAR)
+    focal, middle = torch.stack([n.fx, n.fy]), torch.stack([n.cx, n.cy])
+    extent = torch.stack([width / n.fx, height / n.fy])
+    slope = center[:, :2] * inv_z[:, None]
     # gsplat bounds the slopes of the projection outside the image; so do we.
-    sx = _bounded(x * inv_z, n.cx / n.fx, width / n.fx)
-    sy = _bounded(y * inv_z, n.cy / n.fy, height / n.fy)
-    j00, j11 = n.fx * inv_z, n.fy * inv_z
-    j02, j12 = -sx * j00, -sy * j11
-    U0 = j00[:, None] * M[:, 0] + j02[:, None] * M[:, 2]
-    U1 = j11[:, None] * M[:, 1] + j12[:, None] * M[:, 2]
-    xx0, xy, yy0 = (U0 * U0).sum(-1), (U0 * U1).sum(-1), (U1 * U1).sum(-1)
-    # |U0 x U1|^2 is the determinant without the cancellation of xx0 yy0 - xy^2.
-    det0 = torch.linalg.cross(U0, U1).square().sum(-1)
-    xx, yy = xx0 + n.eps2d, yy0 + n.eps2d
-    det = det0 + n.eps2d * (xx0 + yy0 + n.eps2d)
+    low, margin = -middle / focal, 0.15 * extent
+    f = focal * inv_z[:, None]
+    g = -torch.minimum(torch.maximum(slope, low - margin), extent + low + margin) * f
+    U = f[:, :, None] * M[:, :2] + g[:, :, None] * M[:, 2:]
+    diagonal, xy = U.square().sum(-1), (U[:, 0] * U[:, 1]).sum(-1)
+    # |U0 x U1|^2 is the determinant without the cancellation of xx yy - xy^2.
+    det0 = torch.linalg.cross(U[:, 0], U[:, 1]).square().sum(-1)
+    wide = diagonal + n.eps2d
+    det = det0 + n.eps2d * (diagonal.sum(-1) + n.eps2d)
     opacity = splats.opacity * torch.sqrt(det0 / det)
     lo = torch.log2(opacity)
-    mx, my = n.fx * x * inv_z + n.cx, n.fy * y * inv_z + n.cy
-    reach = (2.0 / LOG2E) * (lo - MIN_U)
-    rx, ry = torch.sqrt(reach * xx), torch.sqrt(reach * yy)
+    at = focal * slope + middle
+    reach = torch.sqrt((2.0 / LOG2E) * (lo - MIN_U)[:, None] * wide)
     drawn = facing & (z > NEAR) & torch.isfinite(z) & (det > 0) & torch.isfinite(det)
     drawn &= (opacity >= 1.0 / 255.0) & torch.isfinite(opacity)
-    x0, wide = _extent(mx, rx, width, drawn)
-    y0, high = _extent(my, ry, height, drawn)
-    box = torch.stack([x0, y0, wide, high], -1)
-    box = torch.where(((wide > 0) & (high > 0))[:, None], box, 0)
+    yy = wide[:, 1]
+    ellipse = [*at.unbind(-1), xy / yy, (0.5 * LOG2E) * yy / det, (0.5 * LOG2E) / yy, lo]
     return Projection(
-        mx,
-        my,
-        (0.5 * LOG2E) * yy / det,
-        (0.5 * LOG2E) / yy,
-        xy / yy,
-        lo,
-        z,
-        box,
+        torch.stack(ellipse, -1),
+        _box(at, reach, drawn, width, height),
         center,
         inv_z,
         M,
-        torch.stack([j00, j02, j11, j12], -1),
-        torch.stack([U0, U1], 1),
-        torch.stack([xx0, xy, yy0, det0, det], -1),
+        f,
+        g,
+        U,
+        torch.cat([diagonal, xy[:, None], det0[:, None], det[:, None]], -1),
     )
 
 
-def _bounded(slope: Tensor, center: Tensor, extent: Tensor) -> Tensor:
-    margin = 0.15 * extent
-    return torch.minimum(torch.maximum(slope, -center - margin), extent - center + margin)
-
-
-def _extent(middle: Tensor, reach: Tensor, size: int, drawn: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the first pixel whose centre may be inside, and how many there are."""
-    first = torch.where(drawn, middle - reach + 0.49, 0.0).clamp(0, size).long()
-    last = torch.where(drawn, middle + reach + 0.51, 0.0).clamp(0, size).long()
-    return first, (last - first).clamp(min=0)
+def _box(at: Tensor, reach: Tensor, drawn: Tensor, width: int, height: int) -> Tensor:
+    """Return the first pixels whose centres may be inside, and how many there are."""
+    ends = torch.cat([at - reach + 0.49, at + reach + 0.51], -1)
+    ends = torch.where(drawn[:, None], ends, 0.0).clamp(min=0)
+    x, y = ends[:, ::2].clamp(max=width), ends[:, 1::2].clamp(max=height)
+    first_x, last_x = x.long().unbind(-1)
+    first_y, last_y = y.long().unbind(-1)
+    box = torch.stack([first_x, first_y, last_x - first_x, last_y - first_y], -1)
+    return torch.where((box[:, 2:] > 0).all(-1, keepdim=True), box, 0)
 
 
 def tangents(splats: LinkSplats, packet: Packet, on: Projection) -> tuple[Tensor, Tensor]:
@@ -142,57 +138,59 @@ def tangents(splats: LinkSplats, packet: Packet, on: Projection) -> tuple[Tensor
     Returns:
         Coefficients [N,6,p] of 1, dx, dy, dx^2, dx dy, dy^2 in d(log alpha), and d(depth) [N,p].
     """
-    x, y, _ = on.center.unbind(-1)
-    r = on.center - packet.center[splats.link]
-    d, dM = _motions(r, on.M)
-    dx, dy, dz = d.unbind(-1)  # [N,6]
-    j00, j02, j11, j12 = (j[:, None] for j in on.J.unbind(-1))
-    xx0, xy, yy0, det0, det = (c[:, None] for c in on.cov.unbind(-1))
-    inv_z, inv_det = on.inv_z[:, None], 1.0 / det
-    eps2d = packet.numbers.eps2d
-    xx, yy = xx0 + eps2d, yy0 + eps2d
-    scale = -dz * inv_z  # d(1/z) / (1/z)
-    du, dv = j00 * (dx + x[:, None] * scale), j11 * (dy + y[:, None] * scale)
-    dj02 = -j00 * inv_z * dx + 2.0 * j02 * scale
-    dj12 = -j11 * inv_z * dy + 2.0 * j12 * scale
-    M = on.M[:, None]
-    d0 = _row(j00 * scale, M[:, :, 0]) + _row(dj02, M[:, :, 2])
-    d1 = _row(j11 * scale, M[:, :, 1]) + _row(dj12, M[:, :, 2])
-    d0 = d0 + _row(j00, dM[:, :, 0]) + _row(j02, dM[:, :, 2])
-    d1 = d1 + _row(j11, dM[:, :, 1]) + _row(j12, dM[:, :, 2])
-    U0, U1 = on.U[:, None, 0], on.U[:, None, 1]
-    dxx, dyy = 2.0 * (U0 * d0).sum(-1), 2.0 * (U1 * d1).sum(-1)
-    dxy = (U0 * d1 + U1 * d0).sum(-1)
-    ddet0 = dxx * yy0 + xx0 * dyy - 2.0 * xy * dxy
-    dlog = (dxx * yy + xx * dyy - 2.0 * xy * dxy) * inv_det
-    A, B, C = yy * inv_det, -xy * inv_det, xx * inv_det
-    moments = [
-        0.5 * (ddet0 / det0.clamp(min=1e-20) - dlog),
-        A * du + B * dv,
-        B * du + C * dv,
-        -0.5 * (dyy * inv_det - A * dlog),
-        dxy * inv_det + B * dlog,
-        -0.5 * (dxx * inv_det - C * dlog),
-    ]
-    drawn = on.box[:, 2, None, None] > 0
-    D = torch.where(drawn, torch.stack([*moments, dz], -1), 0.0)  # [N,6,7]
+    d, dM = _motions(on.center - packet.center[splats.link], on.M)
+    dz = d[..., 2]  # [N,6]
+    scale = -(dz * on.inv_z[:, None])[..., None]  # d(1/z) / (1/z)
+    f, g, across = on.f[:, None], on.g[:, None], d[..., :2]
+    shift = f * (across + on.center[:, None, :2] * scale)  # of the centre on the image
+    dg = 2.0 * g * scale - f * on.inv_z[:, None, None] * across
+    dU = _rows(f * scale, dg, on.M[:, None]) + _rows(f, g, dM)  # [N,6,2,3]
+    U = on.U[:, None]
+    d_diagonal = 2.0 * (U * dU).sum(-1)
+    dxy = (U.flip(2) * dU).sum((-2, -1))
+    diagonal, xy = on.cov[:, None, :2], on.cov[:, 2:3]
+    det0, inv_det = on.cov[:, 3:4], 1.0 / on.cov[:, 4:]
+    wide = diagonal + packet.numbers.eps2d
+    ddet0 = (d_diagonal * diagonal.flip(-1)).sum(-1) - 2.0 * xy * dxy
+    dlog = ((d_diagonal * wide.flip(-1)).sum(-1) - 2.0 * xy * dxy) * inv_det
+    inverse = wide.flip(-1) * inv_det[..., None]  # diagonal of the inverse covariance
+    B = -xy * inv_det
+    first = inverse * shift + B[..., None] * shift.flip(-1)
+    square = 0.5 * (inverse * dlog[..., None] - d_diagonal.flip(-1) * inv_det[..., None])
+    D = torch.stack(
+        [
+            0.5 * (ddet0 / det0.clamp(min=1e-20) - dlog),
+            *first.unbind(-1),
+            square[..., 0],
+            dxy * inv_det + B * dlog,
+            square[..., 1],
+            dz,
+        ],
+        -1,
+    )
+    D = torch.where(on.box[:, 2, None, None] > 0, D, 0.0)  # [N,6,7]
     X = packet.twists[splats.link]  # [N,6,p]
-    E = sum((D[:, t, :, None] * X[:, t, None] for t in range(1, 6)), D[:, 0, :, None] * X[:, :1])
+    E = D[:, 0, :, None] * X[:, :1]
+    for t in range(1, 6):
+        E = torch.addcmul(E, D[:, t, :, None], X[:, t, None])
     return E[:, :6], E[:, 6]
 
 
-def _row(factor: Tensor, row: Tensor) -> Tensor:
-    return factor[..., None] * row
+def _rows(f: Tensor, g: Tensor, axes: Tensor) -> Tensor:
+    """Return half-axes [...,3,3] on the image [...,2,3] by a projection's f and g [...,2]."""
+    return f[..., None] * axes[..., :2, :] + g[..., None] * axes[..., 2:, :]
 
 
 def _motions(r: Tensor, M: Tensor) -> tuple[Tensor, Tensor]:
     """Return how centres [N,6,3] and half-axes [N,6,3,3] move with the six unit twists."""
-    zero = torch.zeros_like(r[:, 0])
-    rx, ry, rz = r.unbind(-1)
-    turn = torch.stack([zero, -rz, ry, rz, zero, -rx, -ry, rx, zero], -1).view(-1, 3, 3)
     shift = torch.eye(3, dtype=r.dtype, device=r.device).expand(len(r), 3, 3)
-    none = torch.zeros_like(M[:, 0])
-    a, b, c = M.unbind(1)
-    rows = [none, -c, b, c, none, -a, -b, a, none]
-    turned = torch.stack(rows, 1).view(-1, 3, 3, 3)
-    return torch.cat([shift, turn], 1), torch.cat([torch.zeros_like(turned), turned], 1)
+    turned = _turned(M)
+    return torch.cat([shift, _turned(r)], 1), torch.cat([torch.zeros_like(turned), turned], 1)
+
+
+def _turned(rows: Tensor) -> Tensor:
+    """Return e x rows [N,3,3,...] of vectors [N,3,...] for the three unit vectors e."""
+    zero = torch.zeros_like(rows[:, 0])
+    a, b, c = rows.unbind(1)
+    parts = [zero, -c, b, c, zero, -a, -b, a, zero]
+    return torch.stack(parts, 1).unflatten(1, (3, 3))

@@ -94,7 +94,9 @@ def run(options: argparse.Namespace) -> int:
     names = frame_names(recording, model)
     check_motion(recording, model)
     start = camera_start(
-        options.camera_start, recording.fixed(parent, recording.camera_frame), middle_of(model)
+        options.camera_start,
+        recording.fixed(parent, recording.camera_frame),
+        middle_of(model, [frame.q(model) for frame in recording.read()]),
     )
     print(f"{model.name}: sampling its surface ...")
     gaussians = load_splats(robot, model)
@@ -155,10 +157,13 @@ def unknowns_from(words: str) -> dict[str, bool]:
     return {name: word in wanted for word, name in UNKNOWNS.items()}
 
 
-def middle_of(model: Any) -> Any:
-    """Return a point [3] in the middle of the robot at rest, base coordinates."""
-    links = model.forward_kinematics(model.neutral())[:, :3, 3].numpy()
-    return 0.5 * (links.min(axis=0) + links.max(axis=0))
+def middle_of(model: Any, q: Any) -> Any:
+    """Return a point [3] in the middle of a robot in its joint positions [m,nq], base frame."""
+    import torch
+
+    rows = torch.from_numpy(np.array(q, np.float64))
+    links = model.forward_kinematics(rows)[..., :3, 3].numpy()
+    return 0.5 * (links.min(axis=1) + links.max(axis=1)).mean(axis=0)
 
 
 class _Bar:

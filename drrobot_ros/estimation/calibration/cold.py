@@ -35,6 +35,8 @@ BAND = 0.045  # of the image's width
 ELITE = 0.1
 GENERATIONS = 6
 RESTARTS = 3
+# Right and wrong optima are farther apart than this in their agreement with the images.
+ALIKE = 0.05
 # Pixels err together: one nat of mutual information is worth this many against the prior.
 SCORE_WEIGHT = 0.1
 
@@ -106,10 +108,25 @@ def search_camera(
 
 @dataclasses.dataclass(frozen=True)
 class FoundStart:
-    """The start that a camera's pose was found from, and the pose; both [4,4]."""
+    """A pose found for a camera.
+
+    Attributes:
+        start: that it was found from [4,4].
+        T: the pose [4,4].
+        agreement: of images and rendering near the contour, 0..1.
+        score: of the search, which favours large silhouettes.
+    """
 
     start: Matrix
     T: Matrix
+    agreement: float
+    score: float
+
+    @staticmethod
+    def best(found: Sequence["FoundStart"]) -> "FoundStart":
+        """Return the one of the highest score among those that agree nearly as well as any."""
+        enough = max(f.agreement for f in found) - ALIKE
+        return max((f for f in found if f.agreement >= enough), key=lambda f: f.score)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,11 +167,7 @@ class CameraStart:
             rng: source of the random hypotheses.
         """
         starts = [T, *(T @ exp_se3(np.array([0, 0, 0, 0, 0, turn])) for turn in turns)]
-        found = [FoundStart(s, self.find(by_width, s, sigma, rng)) for s in starts]
-        if len(found) == 1:
-            return found[0]
-        images = self.images(by_width[min(by_width)])
-        return max(found, key=lambda f: self.score(images, f.T, CameraPrior(f.start, sigma)))
+        return FoundStart.best([self.find(by_width, s, sigma, rng) for s in starts])
 
     def find(
         self,
@@ -162,7 +175,7 @@ class CameraStart:
         T: Matrix,
         sigma: Vector,
         rng: np.random.Generator,
-    ) -> Matrix:
+    ) -> FoundStart:
         """Return the best camera pose found around a start.
 
         Args:
@@ -180,13 +193,31 @@ class CameraStart:
             starts += [
                 search_camera(self.search, images, T, sigma, share, rng) for _ in range(RESTARTS)
             ]
-        led = []
-        for kind in self._kinds(small):
+        led, kinds = [], self._kinds(small)
+        for kind in kinds:
             # Only colours change with the estimate.
             rounds = self.config.rounds if "regions" in kind else 1
             stages = start_stages(kind, rounds, max(by_width))
             led += [self.lead(by_width, start, stages, prior) for start in starts]
-        return max([*starts, *led], key=lambda pose: self.score(images, pose, prior))
+        (*_, last) = start_stages(frozenset.union(*kinds), 1, max(by_width))
+        found = [
+            FoundStart(
+                T,
+                pose,
+                self.agreement(by_width[last.width], pose, last),
+                self.score(images, pose, prior),
+            )
+            for pose in [*starts, *led]
+        ]
+        return FoundStart.best(found)
+
+    def agreement(self, images: Sequence[StartImage], T: Matrix, stage: Stage) -> float:
+        """Return how far images and rendering agree near the contour at a pose [4,4], 0..1."""
+        rendered = [self.coarse.images(i.q, T, i.bare) for i in images]
+        levels, bare = [i.level for i in images], [i.bare for i in images]
+        targets = self.evidence.targets(self.name, stage, levels, rendered, bare)
+        pairs = zip(targets, rendered, strict=True)
+        return float(np.median([self.evidence.agreement(t, r) for t, r in pairs]))
 
     def _kinds(self, images: Sequence[StartImage]) -> list[frozenset[str]]:
         """Return the kinds of evidence that can lead a hypothesis to its optimum."""

@@ -102,7 +102,7 @@ class ColorSearch:
         """Return hypotheses: of joints near a start the likeliest first, else the best first."""
         score = self._outline_of(observation)
         space = SearchSpace.of(self._model, self._coordinates, guess)
-        if _near(guess):
+        if _near(guess, observation):
             return self._drawn(observation, guess, space, rng)
         found = [self._climb(score, space, guess, rng) for _ in range(RESTARTS)]
         found.sort(key=lambda h: -h[2])
@@ -115,7 +115,7 @@ class ColorSearch:
         """Score a refined hypothesis."""
         score = (
             self._close_up(observation)
-            if _near(guess)
+            if _near(guess, observation)
             else self._outline_of(observation, FINE_WIDTH)
         )
         value = float(score(refined.q[None], refined.T_camera)[0])
@@ -254,11 +254,14 @@ class ColorSearch:
         return scores[width]
 
 
-def _near(guess: Guess) -> bool:
-    """Whether only joints are looked for, around a start."""
-    return (
-        guess.q is not None and not guess.camera_free and float(np.max(guess.q_sigma)) <= NEAR_RAD
-    )
+def _near(guess: Guess, observation: Observation) -> bool:
+    """Whether only joints are looked for, around a start, in a picture large enough.
+
+    In small pictures edges say no more than colours, and a refinement by these is better.
+    """
+    joints = guess.q is not None and not guess.camera_free
+    large = observation.camera.width > FINE_WIDTH
+    return joints and large and float(np.max(guess.q_sigma)) <= NEAR_RAD
 
 
 def _seen_at(

@@ -6,6 +6,7 @@ import torch
 from scipy.spatial import KDTree
 
 from drrobot_ros.errors import InputError
+from drrobot_ros.estimation import localize_color
 from drrobot_ros.estimation.localize import Guess, LocalizeConfig, Localizer
 from drrobot_ros.estimation.localize_space import SearchSpace, rotation_vectors
 from drrobot_ros.estimation.manifold import Coordinates, exp_se3, inverse_se3
@@ -119,6 +120,14 @@ def test_no_depth_within_reach_is_said(localizer, image):
 
 
 def test_color_alone_near_a_start(localizer, image):
+    flat = Observation(image.image, CAMERA, 0.0)
+    start = Q + np.radians(5) * np.array([1, -1, 1, -1, 1, 0])
+    found = localizer.find(flat, Guess(start, 0.1, camera_pose()))
+    assert errors(found).mean() < 2.5
+
+
+def test_color_alone_of_a_large_picture(localizer, image, monkeypatch):
+    monkeypatch.setattr(localize_color, "FINE_WIDTH", 200)  # this one is large enough
     flat = Observation(image.image, CAMERA, 0.0)
     start = Q + np.radians(5) * np.array([1, -1, 1, -1, 1, 0])
     found = localizer.find(flat, Guess(start, 0.1, camera_pose()))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drrobot_ros.errors import InputError, unknown_name
+from drrobot_ros.estimation.appraisal import Appraisal
 from drrobot_ros.estimation.belief import Belief, Evidence
 from drrobot_ros.estimation.camera_memory import without_joints
 from drrobot_ros.estimation.config import TrackerConfig
@@ -26,26 +27,14 @@ from drrobot_ros.estimation.observation import (
     Observation,
     TrackingState,
 )
-from drrobot_ros.estimation.outline import depth_fit, outline_on_edges
 from drrobot_ros.estimation.probe import margin as margin_of
 from drrobot_ros.estimation.problem import JointPrior, Solution
-from drrobot_ros.estimation.recovery import (
-    CAMERA_BOX,
-    Query,
-    Recovery,
-    flips,
-    in_thread,
-    nearest_turn,
-    revolute_joints,
-    trial,
-)
 from drrobot_ros.estimation.refinement import Priors, Refinement
+from drrobot_ros.estimation.relocation import Relocation
 from drrobot_ros.estimation.robot_images import RobotImages
 from drrobot_ros.estimation.tracked_camera import CameraMount, TrackedCamera
 from drrobot_ros.estimation.uncertainty import inflation_of, uncertainty_of
 
-# A start that so many images do not agree with needs more than the search around it.
-HELP_AFTER = 3
 # The neighbours of an estimate are looked at in every so many images.
 PROBE_EVERY = 5
 
@@ -74,7 +63,6 @@ class Tracker:
     ) -> None:
         self.model = model
         self._config = config or TrackerConfig()
-        self._recovery = Recovery(model, gaussians, run_search or in_thread)
         self._coordinates = Coordinates.of(model.tree, model.nq, model.nv)
         self._images = RobotImages.of(
             model, gaussians, self.config.color_residual, self.config.device
@@ -92,6 +80,9 @@ class Tracker:
             for name, mount in mounts.items()
         }
         self._first = next(iter(self._cameras))
+        self._relocation = Relocation(
+            model, gaussians, self._coordinates, self._limits, self._cameras, run_search
+        )
         self._velocity_names = velocity_names(model, self._coordinates)
         self._refinement = Refinement(
             model, self.config, self._coordinates, self._limits, self._images, self._cameras
@@ -140,8 +131,7 @@ class Tracker:
         for name, camera in self._cameras.items():
             camera.reset(poses.get(name))
         self._q = self._believed_q = self._start_q
-        self._recovery.reset()
-        self._hint: Vector | None = None
+        self._relocation.reset()
         self._state = TrackingState.UNCERTAIN
         config = self.config
         self._memory = JointMemory(config, self._coordinates)
@@ -221,9 +211,9 @@ class Tracker:
             q = np.where(np.isfinite(readings), readings, q)
         start = Start(q, {s.name: self._pose(s.name) for s in seen})
         seen = [self._without_hidden(s, start) for s in seen]
-        start = self._recovered(seen, start, first.joint_positions)
+        start = self._recovered(seen, start)
         predicted = self._start_prior(start.q)
-        if self._belief.gave_up or (self._belief.search_due and not self._recovery.searching):
+        if self._belief.gave_up or (self._belief.search_due and not self._relocation.searching):
             start = dataclasses.replace(start, q=self._find(seen, start, readings is not None))
         if self._started and dt > 0:
             predicted = JointPrior(start.q, sigma)
@@ -380,20 +370,15 @@ class Tracker:
         config = self.config
         # Start plus offset may round past a limit.
         q, poses = np.clip(solution.q, *self._limits), solution.state.T_cameras
-        images, agreements, outlines, depths = [], [], [], []
-        for s, target, T in zip(seen, targets, poses, strict=True):
-            camera, level = self._cameras[s.name], s.levels[max(s.levels)]
-            bare = camera.bare(config, level.camera, level.weight)
-            images.append(self._images.fine.images(q, T, bare))
-            agreements.append(camera.silhouette.agreement(target, images[-1]))
-            outlines.append(outline_on_edges(level, images[-1]))
-            depths.append(depth_fit(level, images[-1]) if config.use_depth else None)
-        insides = np.array([max(s.inside, 1e-6) for s in solution.statistics])
-        agreement = float(np.average(agreements, weights=insides))
-        visible = float(sum(s.inside for s in solution.statistics))
+        shown = Appraisal.of(config, self._images, self._cameras, seen, targets, solution, q)
         lead = self._margin(seen, q, list(poses))
         evidence = Evidence(
-            agreement, visible, solution.stop_reason, lead, _worst(outlines), _worst(depths)
+            shown.agreement,
+            shown.visible,
+            solution.stop_reason,
+            lead,
+            shown.outline,
+            shown.depth,
         )
         state = self._state = self._belief.judge(config, evidence)
         margin = self._belief.margin
@@ -402,7 +387,7 @@ class Tracker:
         self._q, self._started = q, True
         for s, T in zip(seen, poses, strict=True):
             self._cameras[s.name].T = T
-        self._look_for(seen, state)
+        self._relocation.look_for(config, self._belief, state, seen, self._believed_q)
         if self._belief.gave_up:
             self._memory.motion.stop()
             if state is TrackingState.LOST:
@@ -413,7 +398,7 @@ class Tracker:
                     camera.T = camera.believed_T
         elif state is TrackingState.TRACKING:
             self._believed_q = q
-            for s, T, image in zip(seen, poses, images, strict=True):
+            for s, T, image in zip(seen, poses, shown.images, strict=True):
                 camera = self._cameras[s.name]
                 camera.believed_T = T
                 camera.learn(config, s.levels[max(s.levels)], image)
@@ -421,6 +406,20 @@ class Tracker:
             for s, statistics in zip(seen, solution.statistics, strict=True):
                 camera = self._cameras[s.name]
                 camera.appearance = camera.appearance.updated(statistics)
+        return self._answer(seen, solution, q, shown, state, margin, readings, started)
+
+    def _answer(
+        self,
+        seen: list[Seen],
+        solution: Solution,
+        q: Vector,
+        shown: Appraisal,
+        state: TrackingState,
+        margin: float | None,
+        readings: Vector | None,
+        started: float,
+    ) -> Estimate:
+        config, poses = self.config, solution.state.T_cameras
         masked = config.use_mask and all(s.observation.mask is not None for s in seen)
         known = self._memory.known(solution, readings)
         uncertainty = uncertainty_of(solution, masked, known)
@@ -429,7 +428,7 @@ class Tracker:
                 T=T,
                 T_base_camera=self._refinement.in_base(s.name, q, T),
                 covariance=uncertainty.cameras[i],
-                agreement=agreements[i],
+                agreement=shown.agreements[i],
                 visible=solution.statistics[i].inside,
             )
             for i, (s, T) in enumerate(zip(seen, poses, strict=True))
@@ -442,9 +441,9 @@ class Tracker:
             covariance=uncertainty.covariance,
             q_std=uncertainty.q_std,
             camera_covariance=main.covariance,
-            residual=sum(s.inside_error for s in solution.statistics) / float(insides.sum()),
-            agreement=agreement,
-            visible=visible,
+            residual=shown.residual,
+            agreement=shown.agreement,
+            visible=shown.visible,
             iterations=solution.iterations,
             stop_reason=solution.stop_reason,
             state=state,
@@ -454,67 +453,28 @@ class Tracker:
             unobserved=unobserved(
                 solution, inflation_of(masked), self._velocity_names, [s.name for s in seen]
             ),
-            searching=self._recovery.progress,
+            searching=self._relocation.progress,
             lag_s=self._memory.lag[0],
             lag_std_s=self._memory.lag[1],
         )
 
-    def _look_for(self, seen: list[Seen], state: TrackingState) -> None:
-        """Have a lost robot searched in an image, of the first camera that stands still."""
-        config, belief = self.config, self._belief
-        if state is TrackingState.TRACKING:
-            if self._recovery.attempt:
-                self._recovery.reset()
-                self._hint = None
-            return
-        wanted = belief.gave_up or state is TrackingState.LOST
-        wanted |= not belief.settled and belief.doubted >= HELP_AFTER
-        if config.recovery == "off" or not config.estimate_joints or not wanted:
-            return
-        still = [s for s in seen if self._cameras[s.name].link < 0]
-        still.sort(key=lambda s: s.observation.depth_m is None)
-        if not still:
-            return
-        camera = self._cameras[still[0].name]
-        box = (0.0, 0.0)
-        if camera.is_free(config):
-            box = (CAMERA_BOX * config.camera_sigma_m, CAMERA_BOX * config.camera_sigma_rad)
-        T = camera.believed_T
-        assert T is not None
-        readings = seen[0].observation.joint_positions
-        image = still[0].observation
-        query = Query(still[0].name, image, self._believed_q, T, readings, self._hint, box)
-        self._recovery.start(query, config.recovery, config.recovery_sigma_rad)
-
-    def _recovered(self, seen: list[Seen], start: Start, readings: Vector | None) -> Start:
-        """Start from where a search found the robot, if that explains the images better.
-
-        It is on trial then: so many images have to agree before it is believed.
-        """
-        found = self._recovery.take()
-        if found is None or self._state is TrackingState.TRACKING or not len(found.q):
+    def _recovered(self, seen: list[Seen], start: Start) -> Start:
+        """Start from where a search found the robot, if that explains the images better."""
+        found = self._relocation.found(
+            self.config,
+            self._state,
+            seen,
+            start,
+            self._believed_q,
+            self._finder,
+            self._solve_coarsely,
+            lambda seen, start: self._find(seen, start, False),
+        )
+        if found is None:
             return start
-        name = found.query.name
-        for s in seen:
-            self._cameras[s.name].silhouette.start(s.levels[min(s.levels)])
-        qs = [np.clip(q, *self._limits) for q in found.carried(readings, self._coordinates)]
-        options = [Start(q, {**start.T, name: T}) for q, T in zip(qs, found.T, strict=True)]
-        hinges = revolute_joints(self.model)
-        options += [Start(q, options[0].T) for q in flips(qs[0], hinges, self._limits)]
-        best = self._finder.best_of(seen, options, self._solve_coarsely)
-        # The arm has moved on since: look around before comparing.
-        q = nearest_turn(self._find(seen, best, False), self._believed_q, hinges, self._limits)
-        best = dataclasses.replace(best, q=q)
-        if self._finder.score_of(seen, best) < self._finder.score_of(seen, start):
-            return start
-        start = best
-        self._hint = start.q
-        self._belief = trial(found.query, self.config.recovery_confirm)
-        self._belief.search_due = False
+        start, self._belief = found
         self._memory.motion.stop()
         self._started, self._updates = False, 0
-        if self._cameras[name].is_free(self.config):
-            self._cameras[name].move(start.T[name])
         return start
 
     def _margin(self, seen: list[Seen], q: Vector, poses: Sequence[Matrix]) -> float | None:
@@ -538,8 +498,3 @@ class Tracker:
             if column >= 0:
                 told = without_joints(H, column, joints)
                 self._cameras[s.name].remember(self.config, T, told)
-
-
-def _worst(shares: list[float | None]) -> float | None:
-    """Return the least of the shares that are known: what one camera contradicts is in doubt."""
-    return min((s for s in shares if s is not None), default=None)

@@ -29,8 +29,11 @@ def test_residuals_are_zero_where_the_meshes_are(arm, arm_gaussians):
     drawn = images.fine.images(Q, T, bare).alpha
     corrected = images.outline.corrected(target, drawn, Q, T, CAMERA)
     columns = ParameterColumns.make(arm.nv, np.ones(arm.nv, bool), False)
-    pull = [images.fine.evaluate(Q, T, t, columns) for t in (target, corrected)]
-    steps = [np.degrees(np.abs(np.linalg.solve(p.H + np.eye(arm.nv), p.g))) for p in pull]
+    steps = []
+    for t in (target, corrected):
+        there = images.fine.evaluate(Q, T, t, columns)
+        assert there.H is not None and there.g is not None
+        steps.append(np.degrees(np.abs(np.linalg.solve(there.H + np.eye(arm.nv), there.g))))
     # Few splats draw a poor outline: the joints would leave the truth for it.
     assert steps[0].max() > 0.2 and steps[1].max() < 0.1 * steps[0].max()
 

@@ -69,7 +69,8 @@ def tracks_sheet(scene: Scene) -> None:
     moved = other.planner.plan(
         PlanRequest([goal], other.home, [other.view], other.free_joints, CONFIG)
     )
-    faint = TracksGoal(goal.tracks.only(np.arange(0, goal.tracks.tracks.shape[1], 12)), correspondence="chamfer")
+    few = goal.tracks.only(np.arange(0, goal.tracks.tracks.shape[1], 12))
+    faint = TracksGoal(few, correspondence="chamfer")
     drawn = [
         tracks_picture(picture_of(other.planner, _request(other), q), faint.tracks.tracks[-1:])
         for q in (other.home, moved.q[-1])

@@ -13,6 +13,7 @@ from drrobot_ros.estimation.calibration import (
     Verdict,
     calibrate,
 )
+from drrobot_ros.estimation.calibration.cold import CameraStart
 from drrobot_ros.estimation.calibration.halves import disagreement, halves_of
 from drrobot_ros.estimation.calibration.images import is_hard
 from drrobot_ros.estimation.manifold import exp_se3
@@ -87,6 +88,17 @@ def test_a_camera_upside_down_is_found_from_a_position(arm, gaussians, masked):
     camera = CalibrationCamera(turned, turns=(np.pi, 0.5 * np.pi))
     found = calibrate(arm, gaussians, masked, camera, CONFIG)
     assert np.linalg.norm(found.cameras["camera"].T[:3, 3] - T_FRONT[:3, 3]) < 0.005
+
+
+def test_the_start_stays_what_is_known_of_the_camera(arm, gaussians, masked, monkeypatch):
+    """The pose that was found from it must not take its place as the prior."""
+    found, find = [], CameraStart.find_turned
+    monkeypatch.setattr(
+        CameraStart, "find_turned", lambda *given: found.append(find(*given)) or found[-1]
+    )
+    calibrate(arm, gaussians, masked, CalibrationCamera(START), CONFIG)
+    np.testing.assert_array_equal(found[0].start, START)
+    assert np.abs(found[0].T - START).max() > 1e-3
 
 
 def test_readings_in_degrees_are_refused(arm, gaussians, masked):

@@ -202,7 +202,7 @@ class _Calibration:
             )
             given = self.frames.cameras[c]
             found = start.find_turned(
-                by_width, poses[c], given.turns, self.unknowns.camera_sigma(c), rng
+                by_width, given.T, given.turns, self.unknowns.camera_sigma(c), rng
             )
             self.frames.cameras[c] = dataclasses.replace(given, T=found.start)
             poses[c] = found.T

@@ -14,7 +14,7 @@ Vector = NDArray[np.float64]
 
 WIDTH = 160
 DARK, BRIGHT = 8, 247  # grey values outside are noise, or cut off
-ALIKE = 0.03  # gains that differ less are left alone
+ALIKE = 0.1  # gains that differ less are left alone: between photos of one exposure, .05
 LIT = 150.0  # grey value that the brightest twentieth should reach
 MOST = 8.0
 

@@ -422,7 +422,9 @@ class Tracker:
         config, poses = self.config, solution.state.T_cameras
         masked = config.use_mask and all(s.observation.mask is not None for s in seen)
         known = self._memory.known(solution, readings)
-        uncertainty = uncertainty_of(solution, masked, known)
+        meshes = config.mesh_outline and self._images.outline is not None
+        inflation = inflation_of(masked, meshes)
+        uncertainty = uncertainty_of(solution, inflation, known)
         cameras = {
             s.name: CameraEstimate(
                 T=T,
@@ -451,7 +453,7 @@ class Tracker:
             cameras=cameras,
             margin=margin,
             unobserved=unobserved(
-                solution, inflation_of(masked), self._velocity_names, [s.name for s in seen]
+                solution, inflation, self._velocity_names, [s.name for s in seen]
             ),
             searching=self._relocation.progress,
             lag_s=self._memory.lag[0],

@@ -10,10 +10,10 @@ from drrobot_ros.estimation.problem import Solution
 
 Matrix = NDArray[np.float64]
 
-# Variance of the error over that of the normal matrix, in simulation (benchmarks/tracking.py): the
-# silhouette found by colours errs in whole patches, a given mask at single pixels.
-INFLATION_MASK = 1.0
-INFLATION_COLORS = 2.0
+# Variance of the error over that of the normal matrix, in simulation (benchmarks/tracking.py). The
+# splats' outline errs in whole patches of a silhouette that is found by colours.
+INFLATION = 1.0
+INFLATION_SPLATS = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,23 +31,27 @@ class Uncertainty:
     cameras: NDArray[np.float64]
 
 
-def inflation_of(masked: bool) -> float:
-    """Return the variance of the errors over that of the normal matrix."""
-    return INFLATION_MASK if masked else INFLATION_COLORS
+def inflation_of(masked: bool, meshes: bool) -> float:
+    """Return the variance of the errors over that of the normal matrix.
+
+    Args:
+        masked: the silhouette was given, not found by colours.
+        meshes: it was compared with the outline of the meshes, not with that of the splats.
+    """
+    return INFLATION if masked or meshes else INFLATION_SPLATS
 
 
 def uncertainty_of(
-    solution: Solution, masked: bool, known: NDArray[np.float64] | None = None
+    solution: Solution, inflation: float, known: NDArray[np.float64] | None = None
 ) -> Uncertainty:
     """Return the covariances of a solution.
 
     Args:
         solution: what the solver found.
-        masked: the silhouette was given, not found by colours.
+        inflation: variance of the errors over that of the normal matrix.
         known: what is known besides the images [p,p]; None: the solution's own priors.
     """
     n = len(solution.H)
-    inflation = inflation_of(masked)
     H = solution.H / inflation if known is None else solution.informations[0] / inflation + known
     # What neither pixels nor priors hold is unknown to a turn, not to infinity.
     covariance = np.asarray(np.linalg.inv(H + 0.1 * np.eye(n)), np.float64)

@@ -66,7 +66,11 @@ class Localizer:
         candidates = []
         for h in hypotheses:
             refined = self._refiner.refine(observation, guess, h, self.config)
-            candidates.append(search.judge(observation, guess, refined))
+            candidate = search.judge(observation, guess, refined)
+            if h.enough is not None and candidate.score < h.enough:
+                refined = self._refiner.refine(observation, guess, h.held, self.config)
+                candidate = search.judge(observation, guess, refined)
+            candidates.append(candidate)
         candidates = search.ranked(observation, candidates)
         best = candidates[0]
         same = [search.same_surface(c, best) for c in candidates[1:]]

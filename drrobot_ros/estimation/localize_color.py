@@ -40,7 +40,6 @@ EDGE_WIDTH, EDGE_LIMIT, COLOR_SHARE = 640, 24.0, 0.5
 DRAWS = (600, 250)  # of the joints near a start: by the small picture, by the large one
 SHARPNESS = ((0.0, 3.0), (1.5, 20.0))  # of the scores that they are drawn by
 CLUSTER_RAD = 0.5  # draws of one explanation are nearer to its best than this
-KNOWN_RAD = 1e-3
 NEAR_RAD = 0.5  # a start known this well is drawn around
 # Many splats where the outline is looked at closely: few make it ragged.
 SPLATS, FINE_SPLATS = 1000, 6000
@@ -137,7 +136,8 @@ class ColorSearch:
     ) -> list[Hypothesis]:
         """Return the means of what is about as likely, given start and image.
 
-        Colours around them would only lead away again: they are judged where they are.
+        A refinement by colours is exact where these tell the robot from its surroundings, and leads
+        away where they do not: it must be as likely as the draws are on average.
         """
         T = guess.T_base_camera
         assert T is not None and guess.q is not None
@@ -152,7 +152,16 @@ class ColorSearch:
         q = q[resampled(tempered(weight, 0.25), DRAWS[1], rng)]
         q, value = annealing.sharpened(q, lambda x: close(x, T), SHARPNESS[1], rng)
         groups = annealing.clusters(q, value, CLUSTER_RAD)[: self.config.candidates]
-        return [Hypothesis(annealing.mean(q[group]), T, sigma=KNOWN_RAD) for group in groups]
+        value = value - self._surprise(q, guess)
+        return [
+            Hypothesis(
+                annealing.mean(q[group]),
+                T,
+                sigma=POLISH_RAD,
+                enough=float(value[group].mean()),
+            )
+            for group in groups
+        ]
 
     def _climb(
         self, score: OutlineScore, space: SearchSpace, guess: Guess, rng: np.random.Generator

@@ -47,6 +47,7 @@ FloatImage = NDArray[np.float32]
 BAND = 0.02
 JOINT_SIGMA = 0.35  # rad or m: how far a refinement usually moves a joint
 IMAGE_WEIGHT = 0.1  # independent pixels per pixel
+HELD_RAD = 1e-3  # a hypothesis that is held where it is
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,12 +59,20 @@ class Hypothesis:
         T_camera: camera pose [4,4].
         plane_weight: low where there is a large plane [H,W].
         sigma: how well q is known by now, rad or m; None: as well as the guess.
+        enough: score that a refinement must reach; one that does not leaves the hypothesis where it
+            is. None: any.
     """
 
     q: Vector
     T_camera: Matrix
     plane_weight: FloatImage | None = None
     sigma: float | None = None
+    enough: float | None = None
+
+    @property
+    def held(self) -> "Hypothesis":
+        """The same, held where it is."""
+        return dataclasses.replace(self, sigma=HELD_RAD, enough=None)
 
 
 @dataclasses.dataclass(frozen=True)

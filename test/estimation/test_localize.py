@@ -8,6 +8,7 @@ from scipy.spatial import KDTree
 from drrobot_ros.errors import InputError
 from drrobot_ros.estimation import localize_color
 from drrobot_ros.estimation.localize import Guess, LocalizeConfig, Localizer
+from drrobot_ros.estimation.localize_refine import Hypothesis
 from drrobot_ros.estimation.localize_space import SearchSpace, rotation_vectors
 from drrobot_ros.estimation.manifold import Coordinates, exp_se3, inverse_se3
 from drrobot_ros.estimation.normal_equations import ImageModel, ImageTarget
@@ -132,6 +133,18 @@ def test_color_alone_of_a_large_picture(localizer, image, monkeypatch):
     start = Q + np.radians(5) * np.array([1, -1, 1, -1, 1, 0])
     found = localizer.find(flat, Guess(start, 0.1, camera_pose()))
     assert errors(found).mean() < 2.5
+
+
+def test_a_refinement_that_scores_too_little_is_left(localizer, image, monkeypatch):
+    start = Q + np.radians(2) * np.array([1, -1, 1, -1, 1, 0])
+    found = []
+    for enough in (-np.inf, np.inf):
+        h = Hypothesis(start, camera_pose(), sigma=0.06, enough=enough)
+        monkeypatch.setattr(localizer._color, "find", lambda *_, h=h: [h])
+        flat = Observation(image.image, CAMERA, 0.0)
+        found.append(errors(localizer.find(flat, Guess(start, 0.1, camera_pose()))))
+    assert found[0].mean() < 1
+    np.testing.assert_allclose(found[1], 2, atol=0.1)
 
 
 def test_bad_guesses_are_named(localizer, image):

@@ -236,8 +236,9 @@ class ImageModel:
         self._splats = self._lib.drr_splats_create(
             self.count, self.n_links, *[_pointer(a) for a in parts]
         )
-        weakref.finalize(self, self._lib.drr_tree_destroy, self._tree)
-        weakref.finalize(self, self._lib.drr_splats_destroy, self._splats)
+        # Not at the end of the process: a thread may be reading them then.
+        weakref.finalize(self, self._lib.drr_tree_destroy, self._tree).atexit = False
+        weakref.finalize(self, self._lib.drr_splats_destroy, self._splats).atexit = False
 
     def set_colors(self, colors: NDArray[np.floating]) -> None:
         """Give the splats other colours [n,3], e.g. those that a light makes of them in a pose.

@@ -1,5 +1,9 @@
 """Edges along the rendered outline, against NumPy and against wrong poses."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -71,3 +75,33 @@ def test_wrong_shapes_are_named(score):
         score(Q, camera_pose())
     with pytest.raises(InputError, match="image"):
         ContourScore.of(score.model, TARGET, np.zeros((10, 10, 3), np.uint8))
+
+
+ENDING = """
+import sys, threading, time
+sys.path.insert(0, sys.argv[2])
+import numpy as np, torch, weakref
+from drrobot_ros.robot import RobotModel
+from drrobot_ros.splats import GaussianRobot
+from test_contour_score import Q, TARGET, camera_pose
+from drrobot_ros.estimation.contour_score import ContourScore
+from drrobot_ros.estimation.normal_equations import ImageModel
+arm = RobotModel.load(sys.argv[1])
+for thread in range(2):
+    model = ImageModel(arm.tree, GaussianRobot.from_model(arm, count=2000), arm.nq, arm.nv)
+    score = ContourScore.of(model, TARGET, np.zeros((120, 160, 3), np.uint8))
+    work = lambda: [score(np.tile(Q, (20000, 1)), camera_pose()) for _ in range(99)]
+    threading.Thread(target=work, daemon=True).start()
+time.sleep(0.5)
+# The end of a process takes a while after its finalizers.
+weakref.finalize(arm, time.sleep, 0.0)
+weakref.finalize(torch.nn.Module, time.sleep, 1.0)
+"""
+
+
+def test_a_process_ends_while_threads_score(models_root):
+    """What the threads read is not freed under their hands."""
+    arm = models_root / "six_axis_arm" / "six_axis_arm.urdf"
+    words = [sys.executable, "-c", ENDING, str(arm), str(Path(__file__).parent)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr

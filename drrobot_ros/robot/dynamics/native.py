@@ -60,7 +60,8 @@ class Plan:
         sizes = [ctypes.c_int32(n) for n in (len(tree), nq, nv)]
         self.handle: int = lib.drr_plan_create(*sizes, *map(pointer, arrays))
         self.links, self.nq, self.nv = len(tree), nq, nv
-        weakref.finalize(self, lib.drr_plan_destroy, self.handle)
+        # Not at the end of the process: a thread may be reading it then.
+        weakref.finalize(self, lib.drr_plan_destroy, self.handle).atexit = False
 
     def call(
         self,

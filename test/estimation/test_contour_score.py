@@ -103,5 +103,5 @@ def test_a_process_ends_while_threads_score(models_root):
     """What the threads read is not freed under their hands."""
     arm = models_root / "six_axis_arm" / "six_axis_arm.urdf"
     words = [sys.executable, "-c", ENDING, str(arm), str(Path(__file__).parent)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

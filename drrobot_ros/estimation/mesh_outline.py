@@ -8,6 +8,9 @@ the meshes, and only their derivatives those of splats.
 """
 
 import dataclasses
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -58,24 +61,30 @@ class MeshOutline:
         T_base_camera = T if link < 0 else links[link] @ T
         return self._meshes.coverage(inverse_se3(T_base_camera) @ links, camera, samples=SAMPLES)
 
-    def corrected(
-        self,
-        target: ImageTarget,
-        drawn: FloatImage,
-        q: NDArray[np.float64],
-        T: NDArray[np.float64],
-        camera: PinholeCamera,
-    ) -> ImageTarget:
-        """Return a target less what the splats' outline is off by at an estimate.
+    def begin(
+        self, q: NDArray[np.float64], T: NDArray[np.float64], camera: PinholeCamera, link: int
+    ) -> Callable[[], FloatImage]:
+        """Begin to draw `coverage` beside other work; return what waits for it and returns it."""
+        drawn: Future[FloatImage] = Future()
 
-        Args:
-            target: its mask is what images say.
-            drawn: the splats' alpha at the estimate [H,W].
-            q: joint positions [nq].
-            T: camera's pose [4,4].
-            camera: intrinsics and size of the target.
-        """
-        if target.mask is None:
-            return target
-        outline = self.coverage(q, T, camera, target.camera_link)
-        return dataclasses.replace(target, mask=target.mask + (drawn - outline))
+        def draw() -> None:
+            try:
+                drawn.set_result(self.coverage(q, T, camera, link))
+            except BaseException as error:
+                drawn.set_exception(error)
+
+        threading.Thread(target=draw, name="outline", daemon=True).start()
+        return drawn.result
+
+
+def corrected(target: ImageTarget, drawn: FloatImage, outline: FloatImage) -> ImageTarget:
+    """Return a target less what the splats' outline is off by at an estimate.
+
+    Args:
+        target: its mask is what images say.
+        drawn: the splats' alpha at the estimate [H,W].
+        outline: the meshes' there [H,W].
+    """
+    if target.mask is None:
+        return target
+    return dataclasses.replace(target, mask=target.mask + (drawn - outline))

@@ -9,6 +9,7 @@ import torch
 
 from drrobot_ros.estimation.config import TrackerConfig
 from drrobot_ros.estimation.manifold import Coordinates
+from drrobot_ros.estimation.mesh_outline import corrected
 from drrobot_ros.estimation.moment import Matrix, Seen, Stage, Start, Vector
 from drrobot_ros.estimation.normal_equations import ImageModel, ImageTarget
 from drrobot_ros.estimation.problem import (
@@ -117,7 +118,9 @@ class Refinement:
         camera, level = self.cameras[seen.name], seen.levels[stage.width]
         images, config = self.images, self.config
         bare = camera.bare(config, level.camera, level.weight)
-        outline = None if stage.coarse or not config.mesh_outline else images.outline
+        outline = None
+        if images.outline is not None and config.mesh_outline and not stage.coarse:
+            outline = images.outline.begin(q, T, level.camera, bare.camera_link)
         # The meshes are compared with the splats whose residuals they correct.
         drawn = (images.coarse if outline is None else images.fine).images(q, T, bare)
         target = camera.target(config, level, drawn, stage.blur_px)
@@ -127,7 +130,7 @@ class Refinement:
         elif images.residual == "shaded" and not stage.coarse:
             model, target = camera.shaded(config, level, target, images, q, T)
         if outline is not None:
-            target = outline.corrected(target, drawn.alpha, q, T, level.camera)
+            target = corrected(target, drawn.alpha, outline())
         return View(model, target, index)
 
     def _unknown(self, name: str, T: Matrix, priors: Priors) -> CameraUnknown:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from drrobot_ros.estimation import TrackerConfig
-from drrobot_ros.estimation.mesh_outline import MeshOutline
+from drrobot_ros.estimation.mesh_outline import MeshOutline, corrected
 from drrobot_ros.estimation.normal_equations import ParameterColumns
 from drrobot_ros.estimation.robot_images import RobotImages
 from drrobot_ros.estimation.tracked_camera import TrackedCamera
@@ -27,10 +27,11 @@ def test_residuals_are_zero_where_the_meshes_are(arm, arm_gaussians):
     bare = TrackedCamera(-1, None, arm_gaussians).bare(TrackerConfig(), CAMERA, None)
     target = dataclasses.replace(bare, mask=truth)
     drawn = images.fine.images(Q, T, bare).alpha
-    corrected = images.outline.corrected(target, drawn, Q, T, CAMERA)
+    outline = images.outline.begin(Q, T, CAMERA, target.camera_link)()
+    fixed = corrected(target, drawn, outline)
     columns = ParameterColumns.make(arm.nv, np.ones(arm.nv, bool), False)
     steps = []
-    for t in (target, corrected):
+    for t in (target, fixed):
         there = images.fine.evaluate(Q, T, t, columns)
         assert there.H is not None and there.g is not None
         steps.append(np.degrees(np.abs(np.linalg.solve(there.H + np.eye(arm.nv), there.g))))

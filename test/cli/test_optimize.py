@@ -17,6 +17,7 @@ from drrobot_ros.geometry.camera import PinholeCamera, look_at
 from drrobot_ros.geometry.pose_numbers import numbers_from_pose
 from drrobot_ros.media import write_image
 from drrobot_ros.rendering import render_robot
+from drrobot_ros.rendering.coverage import LinkMeshes
 from drrobot_ros.splats import GaussianRobot
 
 Q = np.array([0.3, -0.5, 0.8, 0.2, 0.6, -0.4])
@@ -45,11 +46,14 @@ def sampled_once(monkeypatch, splats):
 
 
 def rendered(robot, splats, q) -> np.ndarray:
+    """Return a picture: the splats' colours in the outline of the meshes, which real ones show."""
+    arm = robot("six_axis_arm")
     with torch.no_grad():
-        rgb, _, _ = render_robot(
-            robot("six_axis_arm"), splats, torch.from_numpy(q), T, CAMERA, torch.ones(3)
-        )
-    return (255 * rgb.clamp(0, 1)).numpy().astype(np.uint8)
+        rgb, alpha, _ = render_robot(arm, splats, torch.from_numpy(q), T, CAMERA)
+    color = rgb.numpy() / np.maximum(alpha.numpy(), 1e-3)[..., None]
+    links = arm.forward_kinematics(torch.from_numpy(q)).numpy()
+    share = LinkMeshes.of(arm.visuals).coverage(np.linalg.inv(T) @ links, CAMERA)[..., None]
+    return (255 * (share * color.clip(0, 1) + 1 - share)).astype(np.uint8)
 
 
 def test_a_picture_becomes_a_safe_trajectory(common, robot, splats, tmp_path) -> None:

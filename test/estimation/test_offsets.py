@@ -104,7 +104,7 @@ def test_bad_input(arm, gaussians, observations):
     with pytest.raises(InputError, match=f"{arm.joint_names[2]}' of keyframe 1 is at nan"):
         find([first, dataclasses.replace(first, joint_positions=q)])
     q[2] = 50.0
-    with pytest.raises(InputError, match=f"readings of joint '{arm.joint_names[2]}'"):
+    with pytest.raises(InputError, match=f"joint '{arm.joint_names[2]}' of keyframe 0 is at 50"):
         find([dataclasses.replace(first, joint_positions=q)])
     with pytest.raises(InputError, match="elbow2"):
         find([first], joints=["elbow2"])

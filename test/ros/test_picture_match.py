@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("drrobot_msgs", reason="drrobot_msgs is not built")
 
+import rclpy
 from arm_world import URDF
 from drawn_arm import CLOSE, drawn, speckled
 from fake_arm import CAMERA, HOME
@@ -17,6 +18,7 @@ from std_msgs.msg import Header
 from drrobot_ros.geometry.lens import Lens
 from drrobot_ros.geometry.raw_view import RawView
 from drrobot_ros.robot import RobotModel
+from drrobot_ros.ros.camera_pictures import CameraPictures
 from drrobot_ros.ros.camera_reader import CameraReader
 from drrobot_ros.ros.conversions import info_from_camera, ns_to_stamp
 from drrobot_ros.ros.images import rgb_to_image
@@ -135,3 +137,16 @@ def test_why_not(arm: Any) -> None:
 def test_an_arm_in_motion_is_waited_for(arm: Any) -> None:
     match, servo = serve(arm, None, rests=False)
     assert not servo.alone and not match.why
+
+
+def test_pictures_are_heard_while_open(ros) -> None:
+    node = rclpy.create_node("eyes")
+    try:
+        pictures = CameraPictures(node)
+        for _ in range(2):
+            assert node.count_subscribers("image") == 0
+            pictures.open()
+            assert node.count_subscribers("image") == 1
+            pictures.close()
+    finally:
+        node.destroy_node()

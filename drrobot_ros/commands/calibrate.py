@@ -92,11 +92,13 @@ def run(options: argparse.Namespace) -> int:
         model.link_index(flags.camera_link)
     parent = flags.camera_link or model.base_link
     names = frame_names(recording, model)
-    check_motion(recording, model)
+    # Once: a bag is read through for it.
+    q = np.array([frame.q(model) for frame in recording.read()])
+    check_motion(recording, model, q)
     start = camera_start(
         options.camera_start,
         recording.fixed(parent, recording.camera_frame),
-        middle_of(model, [frame.q(model) for frame in recording.read()]),
+        middle_of(model, q),
     )
     print(f"{model.name}: sampling its surface ...")
     gaussians = load_splats(robot, model)
@@ -161,7 +163,7 @@ def middle_of(model: Any, q: Any) -> Any:
     """Return a point [3] in the middle of a robot in its joint positions [m,nq], base frame."""
     import torch
 
-    rows = torch.from_numpy(np.array(q, np.float64))
+    rows = torch.from_numpy(np.asarray(q, np.float64))
     links = model.forward_kinematics(rows)[..., :3, 3].numpy()
     return 0.5 * (links.min(axis=1) + links.max(axis=1)).mean(axis=0)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drrobot_ros.commands.camera_start import SEARCH_SIGMA, CameraStart
 from drrobot_ros.commands.flags import from_flags
@@ -59,15 +60,19 @@ def open_with_robot(
     return recording, model, source
 
 
-def check_motion(recording: Recording, model: Any) -> None:
+def check_motion(recording: Recording, model: Any, q: NDArray[np.float64]) -> None:
     """Check that the robot moves.
+
+    Args:
+        recording: named in messages.
+        model: the robot.
+        q: its readings [m,nq].
 
     Raises:
         InputError: no joint does.
     """
-    if recording.count < 2:
+    if len(q) < 2:
         return
-    q = np.array([frame.q(model) for frame in recording.read()])
     travel = np.ptp(q, axis=0)
     if travel.max(initial=0.0) < STILL:
         raise InputError(

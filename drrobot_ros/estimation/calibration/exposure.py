@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from drrobot_ros.estimation.levels import reduced
+
 Vector = NDArray[np.float64]
 
 WIDTH = 160
@@ -25,15 +27,12 @@ def gains_of(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
     Gains of 1 where images are alike; all are brighter where the images are dark. Images of
     different sizes, or too few to tell what stands still, are left alone but for the latter.
     """
-    import cv2
-
     gains = np.ones((len(images), 3))
     if not len(images):
         return gains
     height, width = images[0].shape[:2]
     size = (min(WIDTH, width), max(1, round(height * min(WIDTH, width) / width)))
-    reduced = [cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in images]
-    values = np.array(reduced, np.float64)
+    values = np.array([reduced(i, size) for i in images], np.float64)
     if len(images) > 2 and len({i.shape for i in images}) == 1:
         usable = (values.min(axis=-1) > DARK) & (values.max(axis=-1) < BRIGHT)
         for _ in range(2):
